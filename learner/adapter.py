@@ -1,0 +1,152 @@
+"""Adapter folders: PEFT's layout, plus what Ratchet must know to serve one safely.
+
+vLLM accepts wrong layer names, narrower shapes, NaN and adapters of another base without a word, so `check_adapter` looks
+first. A folder holds `adapter_config.json` and `adapter_model.safetensors` as PEFT writes them, and `ratchet.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+from learner.model import model_sha256
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+T = TypeVar("T")
+
+BASE = "base"  # the name under which the adapter that changes nothing is served
+
+CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "ratchet.json"
+
+
+class AdapterError(Exception):
+    """The folder cannot be served as an adapter of this base; the message says what was found and expected."""
+
+
+class Card(Struct, frozen=True):
+    """Where an adapter comes from."""
+
+    base_sha256: str
+    parent: str | None
+    dataset_id: str | None
+
+
+class PeftConfig(Struct, frozen=True):
+    """The fields of PEFT's adapter_config.json that decide whether vLLM can serve it as trained."""
+
+    peft_type: str
+    r: int
+    lora_alpha: float
+    target_modules: list[str]
+    bias: str = "none"
+    use_dora: bool = False
+    use_rslora: bool = False
+    modules_to_save: list[str] | None = None
+    init_lora_weights: bool | str = True
+
+
+def peft_config(rank: int, model_dir: Path) -> dict[str, object]:
+    """The adapter_config.json of every adapter made here: alpha is twice the rank."""
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": 2 * rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": list(TARGETS),
+        "base_model_name_or_path": str(model_dir),
+        "inference_mode": True,
+    }
+
+
+def make_zero_adapter(model_dir: Path, folder: Path, rank: int) -> None:
+    """An adapter that changes nothing. It is how "base" is served: vLLM gives tokens without an adapter the wrong one."""
+    import torch
+
+    tensors = {name: torch.zeros(shape) for name, shape in expected_shapes(model_dir, rank).items()}
+    write_adapter(folder, tensors, rank, model_dir, Card(model_sha256(model_dir), None, None))
+
+
+def write_adapter(folder: Path, tensors: dict[str, Tensor], rank: int, model_dir: Path, card: Card) -> None:
+    """Writes a new adapter folder. `tensors` are named as PEFT saves them."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(peft_config(rank, model_dir), indent=1))
+    (folder / CARD).write_bytes(msgspec.json.encode(card))
+
+
+def expected_shapes(model_dir: Path, rank: int) -> dict[str, tuple[int, ...]]:
+    """The tensors an adapter of this base must have: A is (rank, in), B is (out, rank), for each target of each layer."""
+    from safetensors import safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(model_dir.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for key in weights.keys():  # noqa: SIM118 (safe_open is no mapping)
+                module, _, kind = key.rpartition(".")
+                if kind == "weight" and module.rpartition(".")[2] in TARGETS:
+                    wide_out, wide_in = weights.get_slice(key).get_shape()
+                    shapes[f"base_model.model.{module}.lora_A.weight"] = (rank, wide_in)
+                    shapes[f"base_model.model.{module}.lora_B.weight"] = (wide_out, rank)
+    if not shapes:
+        raise AdapterError(f"{model_dir} has none of the layers that adapters are made for ({', '.join(TARGETS)})")
+    return shapes
+
+
+def check_adapter(folder: Path, model_dir: Path, rank: int) -> Card:
+    """Proves that a folder is an adapter of this base, of this rank, whole and finite; raises `AdapterError` if not."""
+    config, card = _read(folder / CONFIG, PeftConfig), _read(folder / CARD, Card)
+    for field, found, expected in (
+        ("peft_type", config.peft_type, "LORA"),
+        ("r", config.r, rank),
+        ("lora_alpha", config.lora_alpha, 2 * rank),
+        ("target_modules", sorted(config.target_modules), sorted(TARGETS)),
+        ("bias", config.bias, "none"),
+        ("use_dora", config.use_dora, False),
+        ("use_rslora", config.use_rslora, False),
+        ("modules_to_save", config.modules_to_save, None),
+        ("base_sha256", card.base_sha256, model_sha256(model_dir)),
+    ):
+        if found != expected:
+            raise AdapterError(f"{folder.name}: {field} is {found!r}, expected {expected!r}")
+    _check_tensors(folder, expected_shapes(model_dir, rank))
+    return card
+
+
+def _check_tensors(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as weights:
+            found = set(weights.keys())
+            if found != set(expected):
+                odd = sorted(found ^ set(expected))
+                raise AdapterError(f"{folder.name}: {len(odd)} tensors are missing or unexpected, first {odd[0]!r}")
+            for name, shape in expected.items():
+                tensor = weights.get_tensor(name)
+                if tuple(tensor.shape) != shape:
+                    raise AdapterError(f"{folder.name}: {name} is {tuple(tensor.shape)}, expected {shape}")
+                if not torch.isfinite(tensor).all():
+                    raise AdapterError(f"{folder.name}: {name} has values that are not finite numbers")
+    except (SafetensorError, OSError) as error:
+        raise AdapterError(f"{folder.name}: {WEIGHTS} cannot be read ({error}); expected a whole safetensors file") from error
+
+
+def _read(file: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except OSError as error:
+        raise AdapterError(f"{file.parent.name}: {file.name} cannot be read ({error.strerror})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AdapterError(f"{file.parent.name}: {file.name} is not what an adapter has ({error})") from error

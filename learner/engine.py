@@ -1,0 +1,296 @@
+"""vLLM's HTTP, and the only file that knows it: chat, scoring of token ids, adapters by name, and signs of life.
+
+The service streams through it, the evaluation job scores through it. It lives on this floor because both need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+CONNECT_TIMEOUT_S = 5.0
+KEEP_ALIVE_S = 1.0  # well below vLLM's 5 s: a connection it closes just as we use it would look like a failure
+CONTROL_TIMEOUT_S = 60.0  # loading an adapter, asking for the models
+T = TypeVar("T")
+
+LOW_PRIORITY = 100  # vLLM serves smaller numbers first; people's requests are 0
+
+
+class EngineError(Exception):
+    """The engine refused or failed. `status` is its HTTP status, or 503 where there was no answer at all."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Usage(Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int | None = 0
+    total_tokens: int = 0
+
+
+class Delta(Struct, frozen=True):
+    content: str | None = None
+
+
+class AnswerMessage(Struct, frozen=True):
+    content: str | None = None
+
+
+class Choice(Struct, frozen=True):
+    """A choice of a plain answer (`message`) or of one frame of a stream (`delta`)."""
+
+    index: int = 0
+    delta: Delta = Delta()
+    message: AnswerMessage = AnswerMessage()
+    logprobs: msgspec.Raw | None = None
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
+
+
+class Completion(Struct, frozen=True):
+    """A chat completion, whole or one frame of it."""
+
+    id: str = ""
+    model: str = ""
+    created: int = 0
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    prompt_token_ids: list[int] | None = None
+
+
+class Progress(Struct, frozen=True):
+    """What the engine is doing: requests in it, and model steps taken since it started."""
+
+    running: int
+    steps: int
+
+
+class _ErrorBody(Struct):
+    message: str = ""
+
+
+class _ErrorEnvelope(Struct):
+    error: _ErrorBody = msgspec.field(default_factory=_ErrorBody)
+    message: str = ""
+
+
+class _Model(Struct):
+    id: str
+    root: str | None = None
+
+
+class _Models(Struct):
+    data: list[_Model]
+
+
+class _TextChoice(Struct):
+    prompt_logprobs: list[dict[str, Any] | None] | None = None
+
+
+class _Text(Struct):
+    model: str
+    choices: list[_TextChoice]
+
+
+_decode_completion = msgspec.json.Decoder(Completion).decode
+_decode_error = msgspec.json.Decoder(_ErrorEnvelope).decode
+
+
+class Engine:
+    """A client of one vLLM server. Use as an async context manager, inside one event loop.
+
+    `url` may be a function, for a server whose address changes when it is started again.
+    """
+
+    def __init__(self, url: str | Callable[[], str]) -> None:
+        self._url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def url(self) -> str:
+        return (self._url if isinstance(self._url, str) else self._url()).rstrip("/")
+
+    async def __aenter__(self) -> Engine:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**18)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def stream(self, body: dict[str, object], request_id: str) -> AsyncIterator[Completion]:
+        """The frames of a streamed chat completion. Closing the iterator early makes vLLM stop generating.
+
+        Raises `EngineError` when refused, when the engine dies on the way, or when it ends without `[DONE]`.
+        """
+        async with self._post("/v1/chat/completions", body, {"X-Request-Id": request_id}) as response:
+            async for line in response.content:
+                if not line.startswith(b"data: "):
+                    continue
+                data = line[6:].strip()
+                if data == b"[DONE]":
+                    return
+                if data.startswith(b'{"error"'):
+                    raise EngineError(500, _message_of(data))
+                yield _decode_completion(data)
+        raise EngineError(502, "the engine ended its answer without saying that it was done")
+
+    async def complete(self, body: dict[str, object], request_id: str) -> Completion:
+        """A whole chat completion."""
+        async with self._post("/v1/chat/completions", body, {"X-Request-Id": request_id}) as response:
+            return _decode_completion(await response.read())
+
+    async def score(self, model: str, token_ids: Sequence[int], priority: int = LOW_PRIORITY) -> list[float]:
+        """log p(token | tokens before it) under `model`, for every token but the first: len(token_ids) - 1 floats.
+
+        Raises `EngineError` also when another model than the one asked for answered.
+        """
+        body = {
+            "model": model,
+            "prompt": list(token_ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "prompt_logprobs": 0,
+            "priority": priority,
+        }
+        async with self._post("/v1/completions", body, {}) as response:
+            text = msgspec.json.decode(await response.read(), type=_Text)
+        if text.model != model:
+            raise EngineError(500, f"asked {model!r} for log-probs, but {text.model!r} answered")
+        rows = text.choices[0].prompt_logprobs or []
+        return [row[str(token)]["logprob"] for row, token in zip(rows[1:], token_ids[1:], strict=True) if row]
+
+    async def models(self) -> dict[str, str | None]:
+        """Names of what can be asked for, each with the folder it was loaded from."""
+        async with self._get("/v1/models") as response:
+            return {model.id: model.root for model in msgspec.json.decode(await response.read(), type=_Models).data}
+
+    async def load(self, name: str, folder: Path) -> None:
+        """Makes the adapter in `folder` askable as `name`. Loading what is already loaded from there is success."""
+        try:
+            async with self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, {}, True):
+                return
+        except EngineError as error:
+            if error.status == 400 and (await self.models()).get(name) == str(folder):
+                return
+            raise
+
+    async def unload(self, name: str) -> None:
+        """Forgets an adapter's name; answers in flight finish. Unknown names are fine."""
+        try:
+            async with self._post("/v1/unload_lora_adapter", {"lora_name": name}, {}, True):
+                return
+        except EngineError as error:
+            if error.status != 404:
+                raise
+
+    async def healthy(self) -> bool:
+        """Whether the server answers at all. It says so even while its core hangs: see `progress`."""
+        try:
+            async with self._get("/health", timeout_s=CONNECT_TIMEOUT_S):
+                return True
+        except EngineError:
+            return False
+
+    async def progress(self) -> Progress:
+        async with self._get("/metrics", timeout_s=CONNECT_TIMEOUT_S) as response:
+            text = await response.text()
+        return Progress(
+            running=int(_metric(text, "vllm:num_requests_running") + _metric(text, "vllm:num_requests_waiting")),
+            steps=int(_metric(text, "vllm:iteration_tokens_total_count")),
+        )
+
+    def _post(self, path: str, body: object, headers: dict[str, str], control: bool = False) -> _Call:
+        timeout = aiohttp.ClientTimeout(total=CONTROL_TIMEOUT_S if control else None, sock_connect=CONNECT_TIMEOUT_S)
+        return _Call(self._open(), "POST", self.url + path, msgspec.json.encode(body), headers, timeout)
+
+    def _get(self, path: str, timeout_s: float = CONTROL_TIMEOUT_S) -> _Call:
+        return _Call(self._open(), "GET", self.url + path, None, {}, aiohttp.ClientTimeout(total=timeout_s))
+
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "use the engine inside `async with`"
+        return self._session
+
+
+class _Call:
+    """One request; entering it gives the response, and turns every failure into an `EngineError`."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> None:
+        all_headers = {"Content-Type": "application/json", **headers}
+        self._request = session.request(method, url, data=data, headers=all_headers, timeout=timeout)
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            self._response = await self._request.__aenter__()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise EngineError(503, f"the engine does not answer ({type(error).__name__})") from error
+        if self._response.status != 200:
+            raise await _refusal(self._response)
+        return self._response
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._response.release()
+            return
+        self._response.close()  # leaving early closes the connection, which aborts the generation
+        if isinstance(error, (aiohttp.ClientError, TimeoutError, ConnectionError)):
+            raise EngineError(502, f"the engine broke off its answer ({type(error).__name__})") from error
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> EngineError:
+    try:
+        return EngineError(response.status, _message_of(await response.read()))
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return EngineError(response.status, "the engine broke off its refusal")
+    finally:
+        response.release()
+
+
+def _message_of(data: bytes) -> str:
+    """The message of an error body of vLLM's, which has two forms, or the body itself."""
+    try:
+        envelope = _decode_error(data)
+    except msgspec.DecodeError:
+        return data[:500].decode(errors="replace")
+    return envelope.error.message or envelope.message or data[:500].decode(errors="replace")
+
+
+def _metric(text: str, name: str) -> float:
+    """The sum of a Prometheus metric over its labels; 0 where it is not there yet."""
+    return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.M))
+
+
+async def gather_limited(limit: int, jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Runs all jobs, at most `limit` at a time, results in order. The first failure cancels the rest and is raised."""
+    gate = asyncio.Semaphore(limit)
+
+    async def run(job: Callable[[], Awaitable[T]]) -> T:
+        async with gate:
+            return await job()
+
+    tasks = [asyncio.create_task(run(job)) for job in jobs]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

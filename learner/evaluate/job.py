@@ -1,0 +1,78 @@
+"""The evaluation job: a process of its own that asks the serving engine, at low priority, and writes scores to a file.
+
+Run as `python -m learner.evaluate.job FOLDER`. It never opens the database; killed, it leaves nothing that counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from learner.engine import Engine, gather_limited
+from learner.evaluate.score import answer_mean, score_suite
+from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
+from learner.evaluate.suite import Suite, load_suites
+from learner.jobs import leave_result, settle_in
+from learner.rows import Row, heldout_votes
+from learner.tokens import Tokens
+
+
+async def evaluate(
+    job: EvaluationJob, suites: dict[str, Suite], rows: list[Row], advance: Callable[[int, str], None]
+) -> EvaluationResult:
+    """Scores everything the job names. Raises `EngineError`: half an evaluation is none."""
+    started_s = time.monotonic()
+    tokens = Tokens(Path(job.model_dir))
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    async with Engine(job.engine_url) as engine:
+        for model, names in job.suites.items():
+            scores[model] = {}
+            for name in names:
+                said = f"{name} by {model}"
+                scores[model][name] = await score_suite(
+                    engine, model, suites[name], tokens, job.concurrency, lambda count, said=said: advance(count, said)
+                )
+        votes = {model: await _vote_scores(engine, model, rows, job.concurrency, advance) for model in job.vote_models}
+    used = {name for names in job.suites.values() for name in names}
+    sha256 = {name: suites[name].sha256 for name in sorted(used)}
+    return EvaluationResult(scores, votes, sha256, time.monotonic() - started_s)
+
+
+async def _vote_scores(
+    engine: Engine, model: str, rows: list[Row], concurrency: int, advance: Callable[[int, str], None]
+) -> dict[str, float]:
+    async def one(row: Row) -> float:
+        mean = await answer_mean(engine, model, row.prompt_ids, row.answer_ids)
+        advance(1, f"held-out votes by {model}")
+        return mean
+
+    means = await gather_limited(concurrency, [partial(one, row) for row in rows])
+    return {row.id: mean for row, mean in zip(rows, means, strict=True)}
+
+
+def main(folder: Path) -> None:
+    job = msgspec.json.decode((folder / EVALUATION).read_bytes(), type=EvaluationJob)
+    suites = {suite.name: suite for suite in load_suites(Path(job.suites_dir))}
+    rows = heldout_votes(Path(job.rows_file)) if job.rows_file else []
+    total = sum(len(suites[name].items) for names in job.suites.values() for name in names) + len(rows) * len(job.vote_models)
+    done = 0
+    with (folder / LINES).open("wb", buffering=0) as lines:
+
+        def advance(count: int, detail: str) -> None:
+            nonlocal done
+            done += count
+            lines.write(msgspec.json.encode(Advance(done, total, detail)) + b"\n")
+
+        result = asyncio.run(evaluate(job, suites, rows, advance))
+    leave_result(folder / RESULT, result)
+
+
+if __name__ == "__main__":
+    settle_in()
+    main(Path(sys.argv[1]))

@@ -1,0 +1,39 @@
+"""The files an evaluation job reads and writes; imported by both sides."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+EVALUATION, RESULT, LINES = "evaluation.json", "result.json", "progress.jsonl"
+
+
+class EvaluationJob(Struct, frozen=True):
+    """What is to be scored: for each model the suites not scored before, and the held-out rows under two models."""
+
+    engine_url: str
+    model_dir: str
+    suites_dir: str
+    suites: dict[str, list[str]]  # model → names of suites
+    rows_file: str  # whose held-out votes are scored; empty for none
+    vote_models: list[str]
+    concurrency: int
+
+
+class Advance(Struct, frozen=True):
+    """One line of progress: `done` of `total` items."""
+
+    done: int
+    total: int
+    detail: str
+
+
+class EvaluationResult(Struct, frozen=True):
+    """model → suite → item → score, and model → row id → mean log-prob per token of the voted answer.
+
+    `sha256` are the suites' hashes as the job loaded them.
+    """
+
+    suites: dict[str, dict[str, dict[str, float]]]
+    votes: dict[str, dict[str, float]]
+    sha256: dict[str, str]
+    seconds: float

@@ -1,0 +1,128 @@
+"""Stage 4: candidate, live and base on every frozen suite and on the held-out votes, each suite scored once per version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.adapter import BASE
+from learner.context import Context
+from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
+from learner.evaluate.suite import Suite
+from learner.gate import SuiteScores, VoteScore
+from learner.jobs import run_job
+from learner.rows import heldout_votes
+from learner.train.spec import ROWS
+from storage import evaluations
+from storage.records import Cycle
+
+TIME_LIMIT_S = 3600.0
+
+Scores = dict[str, dict[str, dict[str, float]]]  # model → suite → item → score
+
+
+class Evaluated(Struct, frozen=True):
+    """`sha256` are the hashes of the suites that were scored; the scores themselves are in the database."""
+
+    candidate: str
+    live: str
+    sha256: dict[str, str]
+    votes: list[VoteScore]
+
+
+async def evaluate(context: Context, cycle: Cycle, candidate: str, live: str) -> Evaluated:
+    """Has the engine score what is not known yet, and keeps it. Raises `JobError` when it could not be scored whole."""
+    rows_file = context.folder(cycle.id) / ROWS
+    folder = context.folder(cycle.id) / "evaluate"
+    result = await _score(context, folder, sorted({candidate, live, BASE}), cycle.id, rows_file, [live, candidate])
+    votes = _votes(rows_file, result.votes[live], result.votes[candidate])
+    return Evaluated(candidate, live, {suite.name: suite.sha256 for suite in context.suites()}, votes)
+
+
+async def score_baseline(context: Context) -> None:
+    """Scores base on the frozen suites, once per home and suite, so that the first cycle need not. Slows chats meanwhile."""
+    await _score(context, context.home / "cycles" / "baseline", [BASE], None, None, [])
+
+
+async def _score(
+    context: Context, folder: Path, models: list[str], cycle_id: int | None, rows_file: Path | None, vote_models: list[str]
+) -> EvaluationResult:
+    """Runs an evaluation job for what is not known of these models, and keeps what it finds. One at a time."""
+    async with context.evaluating:
+        suites = context.suites()
+        known = await known_scores(context, models, suites)
+        missing = {model: [suite.name for suite in suites if suite.name not in known[model]] for model in models}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
+        job = EvaluationJob(
+            engine_url=context.engine.url,
+            suites_dir=str(context.suites_dir),
+            model_dir=str(context.model_dir),
+            suites=missing,
+            rows_file=str(rows_file or ""),
+            vote_models=vote_models,
+            concurrency=context.settings.evaluation_concurrency,
+        )
+        if not (rows_file or any(missing.values())):
+            return EvaluationResult({}, {}, {}, 0.0)
+        (folder / EVALUATION).write_bytes(msgspec.json.encode(job))
+        result = await _run(context, folder)
+        await context.database.write(lambda connection: _keep(connection, context, cycle_id, result))
+        return result
+
+
+async def known_scores(context: Context, models: list[str], suites: list[Suite]) -> Scores:
+    """What the database has of these models on these very suites."""
+
+    async def select(connection: AsyncConnection) -> Scores:
+        found: Scores = {model: {} for model in models}
+        for model in models:
+            for suite in suites:
+                scores = await evaluations.select_scores(connection, model, suite.name, suite.sha256)
+                if scores is not None:
+                    found[model][suite.name] = scores
+        return found
+
+    return await context.database.read(select)
+
+
+async def suite_scores(context: Context, evaluated: Evaluated) -> list[SuiteScores]:
+    """The gate's input, from the database: what is missing there stays missing."""
+    suites = context.suites()
+    models = [evaluated.candidate, evaluated.live, BASE]
+    known = await known_scores(context, models, [suite for suite in suites if evaluated.sha256.get(suite.name) == suite.sha256])
+    return [
+        SuiteScores(
+            name=suite.name,
+            sha256=suite.sha256,
+            margin=suite.header.margin,
+            veto=suite.header.veto,
+            items=tuple(item.id for item in suite.items),
+            live=known[evaluated.live].get(suite.name, {}),
+            candidate=known[evaluated.candidate].get(suite.name, {}),
+            base=known[BASE].get(suite.name, {}),
+        )
+        for suite in suites
+    ]
+
+
+async def _run(context: Context, folder: Path) -> EvaluationResult:
+    def show(line: bytes) -> None:
+        step = msgspec.json.decode(line, type=Advance)
+        context.progress.done, context.progress.total, context.progress.detail = step.done, step.total, step.detail
+
+    await run_job("learner.evaluate.job", folder, folder / LINES, show, TIME_LIMIT_S)
+    return msgspec.json.decode((folder / RESULT).read_bytes(), type=EvaluationResult)
+
+
+async def _keep(connection: AsyncConnection, context: Context, cycle_id: int | None, result: EvaluationResult) -> None:
+    for model, by_suite in result.suites.items():
+        for name, scores in by_suite.items():
+            await evaluations.insert_evaluation(connection, cycle_id, model, name, result.sha256[name], scores, context.clock())
+
+
+def _votes(rows_file: Path, live: dict[str, float], candidate: dict[str, float]) -> list[VoteScore]:
+    return [VoteScore(row.id, row.person_id, row.label, live[row.id], candidate[row.id]) for row in heldout_votes(rows_file)]

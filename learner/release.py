@@ -1,0 +1,129 @@
+"""Stage 6: loaded, proved, live, and the way back. The live pointer is one row; everything else follows it.
+
+The order makes a crash harmless: files and engine first, then the one commit, then the memory of who is live, then the
+clearing up. Whatever is cut off before the commit leaves the old version live, after it the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.adapter import BASE, check_adapter
+from learner.context import Context, StageError
+from learner.failpoint import failpoint
+from learner.train.spec import Probe
+from storage import adapters, release
+from storage.records import Adapter, Release
+
+MAX_ROUNDING = 0.15  # nats per token, mean: what bfloat16 in two implementations may differ by
+DRAIN_POLL_S = 0.2
+
+
+class Released(Struct, frozen=True):
+    adapter: str
+    previous: str | None
+    proof: str
+
+
+class NotServed(StageError):
+    """The engine answers under the candidate's name, but not with the candidate's log-probs."""
+
+
+async def load(context: Context, name: str) -> None:
+    """Checks the adapter's files and makes the engine serve it under its name. Raises `AdapterError`, `EngineError`."""
+    folder = context.artifacts.adapter_dir(name).resolve()
+    await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
+    await context.engine.load(name, folder)
+
+
+async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
+    """Shows by log-probs that the engine serves this very adapter; gives the proof in words. Raises `NotServed`."""
+    to_candidate = to_parent = tokens = 0.0
+    for probe in probes:
+        served = await context.engine.score(name, probe.token_ids, priority=0)
+        to_candidate += sum(abs(a - b) for a, b in zip(served, probe.candidate_logprobs, strict=True))
+        to_parent += sum(abs(a - b) for a, b in zip(served, probe.parent_logprobs, strict=True))
+        tokens += len(served)
+    if not tokens:
+        raise NotServed(f"{name}: there is no text to prove it by")
+    to_candidate, to_parent = to_candidate / tokens, to_parent / tokens
+    proof = f"served log-probs are {to_candidate:.4f} from the trainer's candidate and {to_parent:.4f} from its parent, per token"
+    if not to_candidate < min(to_parent, MAX_ROUNDING):
+        raise NotServed(f"{name}: {proof}; expected nearer to the candidate, and within {MAX_ROUNDING}")
+    return proof
+
+
+async def promote(context: Context, name: str, parent: str, probes: Sequence[Probe], reason: str) -> Released:
+    """Puts a candidate live: load, prove, one commit, tell. Doing it again after a crash finishes it.
+
+    Raises `StageError` when its parent, which it was judged against, is no longer the live version.
+    """
+    live = await live_release(context)
+    if live.adapter == name:
+        return Released(name, live.previous, "was live already")
+    if live.adapter != parent:
+        raise StageError(f"{name} was judged against {parent}, but {live.adapter} is live now")
+    await load(context, name)
+    failpoint("release:loaded")
+    proof = await prove(context, name, probes)
+    failpoint("release:proved")
+    moved = await go_live(context, name, "cycle", f"{reason}; {proof}")
+    return Released(name, moved.previous, proof)
+
+
+async def roll_back(context: Context, actor: str) -> Released:
+    """Returns to the version before this one, which is still loaded. Raises `StageError` where there is none."""
+    live = await live_release(context)
+    if live.previous is None:
+        raise StageError(f"there is no version before {live.adapter!r} to roll back to")
+    await load(context, live.previous)
+    moved = await go_live(context, live.previous, actor, f"rolled back from {live.adapter}")
+    return Released(moved.adapter, moved.previous, "")
+
+
+async def go_live(context: Context, name: str, actor: str, reason: str) -> Release:
+    """The commit that moves the pointer, and the news of it. Nothing else ever moves it."""
+    moved = await context.database.write(lambda connection: release.go_live(connection, name, actor, reason, context.clock()))
+    failpoint("release:committed")
+    context.went_live(name)
+    return moved
+
+
+async def drain(context: Context) -> None:
+    """Lets answers of versions no longer needed finish, then takes those out of the engine.
+
+    Base, the live version and the one before it stay loaded.
+    """
+    live = await live_release(context)
+    keep = {BASE, live.adapter, live.previous}
+    loaded = {name for name, root in (await context.engine.models()).items() if root and name not in keep}
+    known = {adapter.name for adapter in await context.database.read(adapters.select_adapters)}
+    for name in sorted(loaded & known):
+        deadline = asyncio.get_running_loop().time() + context.settings.drain_s
+        while context.in_flight(name) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(DRAIN_POLL_S)
+        await context.engine.unload(name)
+
+
+async def served_adapters(context: Context) -> list[Adapter]:
+    """What an engine must have loaded to serve people: base, the live version and the one before it."""
+    live = await live_release(context)
+
+    async def select(connection: AsyncConnection) -> list[Adapter]:
+        names = dict.fromkeys([BASE, live.adapter, live.previous])
+        found = [await adapters.select_adapter(connection, name) for name in names if name]
+        return [adapter for adapter in found if adapter]
+
+    return await context.database.read(select)
+
+
+async def live_release(context: Context) -> Release:
+    """The newest row of the pointer. There always is one: the service makes base live before it serves."""
+    live = await context.database.read(release.select_live)
+    if live is None:
+        raise StageError("there is no live version: the service has not been set up")
+    return live

@@ -1,0 +1,58 @@
+"""A dataset as files: one row a line, token ids as the engine saw them, read by the jobs and by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+
+class RowKind(StrEnum):
+    THUMB = "thumb"  # an answer and a vote on it
+    CORRECTION = "correction"  # an answer, and the better one a person wrote
+    REPLAY = "replay"  # an answer of an earlier cycle, to stay near
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    HELDOUT = "heldout"
+    DROPPED = "dropped"
+
+
+class Row(Struct, frozen=True):
+    """One example. `answer_ids` follow `prompt_ids` directly; both are as served, never tokenised anew."""
+
+    id: str  # of the message
+    person_id: str
+    kind: RowKind
+    split: Split
+    weight: float
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    label: int = 0  # +1 up, -1 down, 0 where nobody voted
+    better_ids: tuple[int, ...] = ()  # the correction, tokenised, end of turn included
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    encode = msgspec.json.Encoder().encode
+    with file.open("wb") as stream:
+        for row in rows:
+            stream.write(encode(row) + b"\n")
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    decode = msgspec.json.Decoder(Row).decode
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{file.name} line {number} is not a row: {error}") from error
+
+
+def heldout_votes(file: Path) -> list[Row]:
+    """The voted rows of people who never teach: what candidates are judged by."""
+    return [row for row in read_rows(file) if row.split is Split.HELDOUT and row.label]

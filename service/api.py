@@ -1,0 +1,192 @@
+"""`/api`: what operators ask for and decide, for the command line and programs. All of it needs the operator's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from litestar import Router as Routes
+from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner import release
+from learner.context import Context, Progress
+from learner.evaluate.stage import score_baseline
+from learner.release import Released
+from learner.schedule import Scheduler
+from service.auth import Gatekeeper, new_key, sha256
+from service.clock import Clock
+from service.problem import Problem
+from service.router import Router
+from service.supervisor import EngineState, Supervisor
+from storage import adapters, audit, cycles, feedback, people
+from storage.database import Database
+from storage.feedback import EvidenceCount
+from storage.records import Adapter, ApiKey, AuditEntry, Cycle, Person, Stage, new_id
+
+
+class Status(Struct, frozen=True):
+    """The loop at a glance."""
+
+    engine: EngineState
+    engine_url: str
+    engine_restarts: int
+    live: str
+    previous: str | None
+    model_dir: str
+    home: str
+    evidence: EvidenceCount  # new since the last cycle that used any
+    cycle: Cycle | None  # the one that runs
+
+
+class CycleReport(Struct, frozen=True):
+    """A cycle, its stages with their outputs, and where it is now."""
+
+    cycle: Cycle
+    stages: list[Stage]
+    progress: Progress | None
+
+
+class NewPerson(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+class PersonKey(Struct, frozen=True):
+    """The key is shown this once."""
+
+    id: str
+    name: str
+    key: str
+
+
+class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
+    seconds: float
+
+
+@get("/status")
+async def status(
+    context: NamedDependency[Context],
+    supervisor: NamedDependency[Supervisor],
+    router: NamedDependency[Router],
+    database: NamedDependency[Database],
+) -> Status:
+    async def look(connection: AsyncConnection) -> tuple[EvidenceCount, Cycle | None]:
+        fresh = await feedback.count_evidence(connection, await cycles.last_watermark(connection))
+        return fresh, await cycles.select_running(connection)
+
+    evidence, running = await database.read(look)
+    return Status(
+        engine=supervisor.state,
+        engine_url=supervisor.url,
+        engine_restarts=supervisor.restarts,
+        live=router.live,
+        previous=router.previous,
+        model_dir=str(context.model_dir),
+        home=str(context.home),
+        evidence=evidence,
+        cycle=running,
+    )
+
+
+@post("/cycles", status_code=202)
+async def start_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
+    """Begins a cycle now."""
+    return await scheduler.run_now("operator")
+
+
+@get("/cycles")
+async def list_cycles(database: NamedDependency[Database], limit: FromQuery[int] = 50) -> list[Cycle]:
+    """Newest first."""
+    return await database.read(lambda connection: cycles.select_cycles(connection, min(max(limit, 1), 1000)))
+
+
+@get("/cycles/{cycle_id:int}")
+async def show_cycle(
+    cycle_id: FromPath[int], database: NamedDependency[Database], context: NamedDependency[Context]
+) -> CycleReport:
+    async def look(connection: AsyncConnection) -> tuple[Cycle | None, list[Stage], Cycle | None]:
+        found = await cycles.select_cycle(connection, cycle_id)
+        return found, await cycles.select_stages(connection, cycle_id), await cycles.select_running(connection)
+
+    found, stages, running = await database.read(look)
+    if found is None:
+        raise Problem("not_found", f"there is no cycle {cycle_id}")
+    return CycleReport(found, stages, context.progress if running is not None and running.id == cycle_id else None)
+
+
+@delete("/cycles/running", status_code=200)
+async def cancel_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
+    """Ends the running cycle for good; what is live stays live."""
+    cancelled = await scheduler.cancel()
+    if cancelled is None:
+        raise Problem("not_found", "no cycle is running")
+    return cancelled
+
+
+@post("/baseline", status_code=200)
+async def baseline(context: NamedDependency[Context]) -> dict[str, bool]:
+    """Returns once base is scored on the frozen suites; otherwise the first cycle does it."""
+    await score_baseline(context)
+    return {"scored": True}
+
+
+@get("/adapters")
+async def list_adapters(database: NamedDependency[Database]) -> list[Adapter]:
+    """Newest first."""
+    return await database.read(adapters.select_adapters)
+
+
+@post("/adapters/rollback", status_code=200)
+async def roll_back(context: NamedDependency[Context]) -> Released:
+    """Returns to the version before the live one."""
+    return await release.roll_back(context, "operator")
+
+
+@post("/adapters/{name:str}/load", status_code=200)
+async def load_adapter(name: FromPath[str], database: NamedDependency[Database], context: NamedDependency[Context]) -> Adapter:
+    """Has the engine serve a version under its own name, for tests of it; who is live stays live."""
+    found = await database.read(lambda connection: adapters.select_adapter(connection, name))
+    if found is None:
+        raise Problem("not_found", f"there is no adapter {name!r}")
+    await release.load(context, name)
+    return found
+
+
+@get("/audit")
+async def list_audit(database: NamedDependency[Database], limit: FromQuery[int] = 100) -> list[AuditEntry]:
+    """Who did what, newest first."""
+    return await database.read(lambda connection: audit.select_audit(connection, min(max(limit, 1), 1000)))
+
+
+@post("/people", status_code=201)
+async def add_person(
+    data: JSONBody[NewPerson], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]
+) -> PersonKey:
+    """A person with a key of their own."""
+    person, key = Person(new_id("person"), data.name, clock()), new_key()
+
+    async def insert(connection: AsyncConnection) -> None:
+        await people.insert_person(connection, person)
+        await people.insert_key(connection, ApiKey(sha256(key), person.id, clock()))
+
+    await database.write(insert)
+    return PersonKey(person.id, person.name, key)
+
+
+@post("/clock", status_code=200)
+async def move_clock(data: JSONBody[ClockMove], clock: NamedDependency[Clock]) -> float:
+    """Moves an injected clock forward; the system's own is never touched."""
+    if not clock.injected:
+        raise Problem("conflict", 'the clock is the system\'s own: only `clock = "injected"` in the configuration can be moved')
+    return clock.advance(data.seconds)
+
+
+def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
+    """All routes under `/api`, behind the operator's key."""
+    handlers = [
+        status, start_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter, list_audit,
+        add_person, move_clock,
+    ]  # fmt: skip
+    return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

@@ -1,0 +1,123 @@
+"""The wiring, all of it: what a running Ratchet is made of, in the order in which it starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from learner import setup
+from learner.context import Context
+from learner.engine import Engine, EngineError
+from learner.model import ensure_model
+from learner.schedule import Scheduler
+from learner.tokens import Tokens
+from service import chat, feedback, pages
+from service.api import api_routes
+from service.auth import Gatekeeper, operator_key
+from service.chat import Chat
+from service.clock import Clock
+from service.config import Config, models_dir
+from service.problem import respond
+from service.router import Router
+from service.supervisor import Supervisor
+from storage.artifacts import Artifacts
+from storage.database import Database
+
+DATABASE = "ratchet.db"
+
+
+@dataclass
+class Parts:
+    """Everything a handler can ask for by name."""
+
+    database: Database
+    engine: Engine
+    supervisor: Supervisor
+    router: Router
+    chat: Chat
+    gatekeeper: Gatekeeper
+    context: Context
+    scheduler: Scheduler
+    clock: Clock
+    started_at_s: float
+
+
+@asynccontextmanager
+async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
+    """A working service without its HTTP: storage, engine, router, learner. The engine may still be starting."""
+    model_dir = await asyncio.to_thread(ensure_model, config.model, models_dir())
+    clock = Clock(injected=config.clock == "injected")
+    database = await Database.open(home / DATABASE)
+    artifacts = Artifacts(home)
+    artifacts.clear_temporary()
+    live = await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)
+    router = Router(live.adapter, live.previous)
+    supervisor = Supervisor(config.engine, model_dir, home / "engine", lambda: setup.adapters_to_serve(context))
+    async with Engine(lambda: supervisor.url) as engine:
+        context = Context(
+            home,
+            database,
+            artifacts,
+            engine,
+            Tokens(model_dir),
+            model_dir,
+            config.learner,
+            clock,
+            router.went_live,
+            router.in_flight,
+        )
+        talk = Chat(database, engine, router, clock, config.server.max_answer_tokens, config.server.temperature)
+        scheduler = Scheduler(context)
+        await supervisor.start()
+        learning = asyncio.create_task(_learn_once_ready(supervisor, scheduler, config.engine.start_timeout_s))
+        try:
+            gatekeeper = Gatekeeper(database, operator_key(home))
+            yield Parts(database, engine, supervisor, router, talk, gatekeeper, context, scheduler, clock, clock())
+        finally:
+            learning.cancel()
+            await scheduler.stop()
+            await talk.drain(config.server.shutdown_s)
+            await supervisor.stop()
+            await database.close()
+
+
+async def _learn_once_ready(supervisor: Supervisor, scheduler: Scheduler, timeout_s: float) -> None:
+    while True:
+        with suppress(EngineError):
+            await supervisor.wait_ready(timeout_s)
+            return await scheduler.start()
+        await asyncio.sleep(1)
+
+
+def create_app(home: Path, config: Config) -> Litestar:
+    """The service as an ASGI application; its parts live as long as it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with running(home, config) as app.state.parts:
+            yield
+
+    def part(name: str) -> Provide:
+        return Provide(lambda: getattr(app.state.parts, name), sync_to_thread=False)
+
+    app = Litestar(
+        route_handlers=[
+            *chat.HANDLERS,
+            *feedback.HANDLERS,
+            *pages.HANDLERS,
+            api_routes(lambda: app.state.parts.gatekeeper),
+        ],
+        dependencies={name: part(name) for name in Parts.__dataclass_fields__},
+        lifespan=[lifespan],
+        exception_handlers={Exception: respond},
+        request_max_body_size=config.server.max_body_bytes,
+        openapi_config=OpenAPIConfig(title="Ratchet", version="1", path="/schema"),
+    )
+    return app

@@ -1,0 +1,271 @@
+"""`POST /v1/chat/completions`: the engine's answer, streamed or whole, kept before its last event is sent.
+
+The engine is read by a task of its own, which no client can cancel: when one leaves, the task stops the generation and
+keeps what there is as interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from litestar.response import Stream
+
+from learner.engine import Completion, Engine, EngineError, Usage
+from service.auth import Gatekeeper
+from service.problem import Problem, envelope, of_engine
+from service.router import ALIAS, Router
+from service.turns import Turn, keep_turn
+from service.wire import (
+    Answer,
+    AnswerChoice,
+    AnswerDelta,
+    AnswerMessage,
+    ChatRequest,
+    Chunk,
+    ChunkChoice,
+    ModelCard,
+    ModelList,
+)
+from storage import conversations
+from storage.database import Database
+from storage.records import MessageStatus, Person
+
+logger = logging.getLogger(__name__)
+encode = msgspec.json.Encoder().encode
+Event = bytes | None  # None ends the stream
+PASSED_ON = (
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+)
+
+
+class Chat:
+    """Answers requests. Its tasks outlive the requests that began them; `drain` waits for them."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        router: Router,
+        clock: Callable[[], float],
+        max_answer_tokens: int,
+        temperature: float,
+    ) -> None:
+        self._database, self._engine, self._router, self._clock = database, engine, router, clock
+        self._max_answer_tokens, self._temperature = max_answer_tokens, temperature
+        self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
+        self._reading: set[asyncio.Task[None]] = set()  # streams of the engine
+
+    async def answer(self, request: ChatRequest, person: Person) -> Response[Answer] | Stream:
+        """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token."""
+        adapter = self._router.resolve(request.model)
+        conversation_id = await self._conversation(request, person)
+        turn = Turn.begin(person, conversation_id, request.messages, adapter, self._clock())
+        body = self._engine_body(request, adapter)
+        headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
+        if not request.stream:
+            return Response(await self._whole(request, turn, body), headers=headers, media_type=MediaType.JSON, status_code=200)
+        events = _Events(request, turn)
+        reading = asyncio.create_task(self._read(turn, body, events))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        self._keep(asyncio.create_task(self._record(turn, reading, events, request.store is not False)))
+        await events.begun()
+        return _ToldStream(events.sent(), reading.cancel, headers)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Lets answers in the making finish; what takes longer is stopped and kept as interrupted."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for reading in self._reading:
+            reading.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _conversation(self, request: ChatRequest, person: Person) -> str | None:
+        """The conversation that the request continues, if it names one of this person's."""
+        named = (request.metadata or {}).get("conversation_id")
+        if named is None:
+            return None
+        found = await self._database.read(lambda c: conversations.select_conversation(c, named, person.id))
+        if found is None:
+            raise Problem("not_found", f"you have no conversation {named!r}", "metadata.conversation_id")
+        return named
+
+    def _engine_body(self, request: ChatRequest, adapter: str) -> dict[str, object]:
+        asked = request.max_completion_tokens or request.max_tokens or self._max_answer_tokens
+        body: dict[str, object] = {
+            "model": adapter,
+            "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+            "max_tokens": min(asked, self._max_answer_tokens),
+            "temperature": self._temperature,
+            "stream": request.stream,
+            "return_token_ids": True,
+        }
+        if request.stream:
+            body["stream_options"] = {"include_usage": True}
+        return body | {name: value for name in PASSED_ON if (value := getattr(request, name)) is not None}
+
+    async def _whole(self, request: ChatRequest, turn: Turn, body: dict[str, object]) -> Answer:
+        """The plain answer; kept even when the client does not wait for it."""
+        task = asyncio.create_task(self._engine_answer(turn, body, request.store is not False))
+        self._keep(task)
+        completion = await asyncio.shield(task)
+        choice = completion.choices[0]
+        return Answer(
+            id=turn.id,
+            created=int(turn.created_at_s),
+            model=f"{ALIAS}@{turn.engine_model}",
+            choices=[AnswerChoice(0, AnswerMessage(turn.text), turn.finish_reason, choice.logprobs)],
+            usage=completion.usage or Usage(),
+        )
+
+    async def _engine_answer(self, turn: Turn, body: dict[str, object], store: bool) -> Completion:
+        with self._router.flight(turn.adapter):
+            completion = await self._engine.complete(body, turn.id)
+        turn.take(completion)
+        if store:
+            await self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
+        return completion
+
+    async def _read(self, turn: Turn, body: dict[str, object], events: _Events) -> None:
+        with self._router.flight(turn.adapter):
+            async for frame in self._engine.stream(body, turn.id):
+                turn.take(frame)
+                events.put(frame)
+
+    async def _record(self, turn: Turn, reading: asyncio.Task[None], events: _Events, store: bool) -> None:
+        """Waits for the end of the answer, whatever it is, keeps the turn, and only then lets the last event go."""
+        problem: Problem | None = None
+        status = MessageStatus.COMPLETE
+        try:
+            await reading
+        except EngineError as error:
+            status, problem = MessageStatus.INTERRUPTED, of_engine(error)
+        except asyncio.CancelledError:
+            status, problem = MessageStatus.INTERRUPTED, Problem("not_ready", "the answer was broken off")
+        try:
+            if store and turn.begun:
+                await self._database.write(lambda connection: keep_turn(connection, turn, status))
+        except Exception as error:  # the stream's edge: the client must hear that nothing was kept
+            logger.exception("turn %s could not be kept", turn.id)
+            problem = Problem("internal", f"the answer could not be kept ({type(error).__name__})")
+        events.end(problem)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a request whose client left has nobody else to hear of it
+
+
+class _Events:
+    """The events of one stream, between the task that reads the engine and the response that sends them."""
+
+    def __init__(self, request: ChatRequest, turn: Turn) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._turn = turn
+        self._usage = bool(request.stream_options and request.stream_options.include_usage)
+        self._begun = asyncio.Event()
+        self._sent_any = False
+        self._problem: Problem | None = None
+
+    def put(self, frame: Completion) -> None:
+        for choice in frame.choices:
+            delta = AnswerDelta(role=None if self._sent_any else "assistant", content=choice.delta.content)
+            self._send([ChunkChoice(choice.index, delta, choice.finish_reason, choice.logprobs)])
+        if not frame.choices and frame.usage is not None and self._usage:
+            self._send([], frame.usage)
+
+    def end(self, problem: Problem | None) -> None:
+        """The last event: everything that is to be kept is on disk."""
+        self._problem = problem
+        self._queue.put_nowait(_event(envelope(problem)) if problem else b"data: [DONE]\n\n")
+        self._queue.put_nowait(None)
+        self._begun.set()
+
+    async def begun(self) -> None:
+        """Waits for the first event. Raises the problem if it came before any, so that it gets its own HTTP status."""
+        await self._begun.wait()
+        if self._problem is not None and not self._sent_any:
+            raise self._problem
+
+    async def sent(self) -> AsyncIterator[bytes]:
+        """The events as they come."""
+        while (event := await self._queue.get()) is not None:
+            yield event
+
+    def _send(self, choices: list[ChunkChoice], usage: Usage | None = None) -> None:
+        chunk = Chunk(
+            id=self._turn.id,
+            created=int(self._turn.created_at_s),
+            model=f"{ALIAS}@{self._turn.engine_model}",
+            choices=choices,
+            usage=usage if self._usage else msgspec.UNSET,
+        )
+        self._sent_any = True
+        self._queue.put_nowait(_event(chunk))
+        self._begun.set()
+
+
+class _ToldStream(Stream):
+    """A stream that tells when its response is over, in whatever way.
+
+    Litestar cancels a stream whose client has left, but the generator hears of it only when it happens to be the one that
+    waits: while the connection is being written to, it stays suspended until the garbage collector comes.
+    """
+
+    def __init__(self, content: AsyncIterator[bytes], over: Callable[[], object], headers: dict[str, str]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers={**headers, "cache-control": "no-store"})
+        self._over = over
+
+    def to_asgi_response(self, *arguments: Any, **options: Any) -> Any:
+        response = super().to_asgi_response(*arguments, **options)
+
+        async def respond(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await response(scope, receive, send)
+            finally:
+                self._over()
+
+        return respond
+
+
+def _event(body: msgspec.Struct) -> bytes:
+    return b"data: " + encode(body) + b"\n\n"
+
+
+@post("/v1/chat/completions", status_code=200)
+async def complete(
+    data: JSONBody[ChatRequest],
+    request: Request,  # type: ignore[type-arg]
+    chat: NamedDependency[Chat],
+    gatekeeper: NamedDependency[Gatekeeper],
+) -> Response[Answer] | Stream:
+    """An answer of the live model, or of a pinned version."""
+    return await chat.answer(data, await gatekeeper.person(request))
+
+
+@get("/v1/models")
+async def models(router: NamedDependency[Router], started_at_s: NamedDependency[float]) -> ModelList:
+    """What can be asked for: the alias, and each version that is loaded."""
+    return ModelList([ModelCard(name, int(started_at_s)) for name in router.names])
+
+
+HANDLERS = [complete, models]

@@ -1,0 +1,65 @@
+"""What can be set, in `<home>/ratchet.toml`. Read once at start and passed down; every field says what it does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from learner.config import LearnerSettings
+from learner.model import BUILTIN
+from service.supervisor import EngineSettings
+
+FILE = "ratchet.toml"
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the file and the field."""
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service listens and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0 asks the system for a free one
+    max_body_bytes: int = 1_000_000
+    max_answer_tokens: int = 1024  # of one answer, and what it is without `max_tokens`
+    temperature: float = 0.7  # of an answer whose request names none
+    shutdown_s: float = 5.0  # how long streams may take to finish when the service is asked to end
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    model: str = BUILTIN  # a built-in model or a folder in Hugging Face's layout
+    clock: Literal["system", "injected"] = "system"  # "injected" lets an operator move time: for simulations only
+    server: ServerSettings = ServerSettings()
+    engine: EngineSettings = EngineSettings()
+    learner: LearnerSettings = LearnerSettings()
+
+
+def default_home() -> Path:
+    """`RATCHET_HOME`, or `.ratchet/` in the checkout."""
+    return Path(os.environ.get("RATCHET_HOME") or CHECKOUT / ".ratchet").resolve()
+
+
+def models_dir() -> Path:
+    """Where built-in models are kept, shared by all homes: `RATCHET_MODELS`, or `.ratchet/models` in the checkout."""
+    return Path(os.environ.get("RATCHET_MODELS") or CHECKOUT / ".ratchet" / "models").resolve()
+
+
+def load_config(home: Path) -> Config:
+    """The home's configuration; the defaults where there is no file. Raises `ConfigError`."""
+    file = home / FILE
+    try:
+        config = msgspec.toml.decode(file.read_bytes(), type=Config) if file.exists() else Config()
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    if config.engine.lora_rank != config.learner.train.rank:
+        raise ConfigError(
+            f"{file}: engine.lora_rank is {config.engine.lora_rank} and learner.train.rank {config.learner.train.rank}; "
+            "expected the same"
+        )
+    return config

@@ -1,0 +1,60 @@
+"""The chat page, its two files, and whether the service lives and is ready."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.static_files import create_static_files_router
+from msgspec import Struct
+
+from service.auth import COOKIE, new_cookie
+from service.supervisor import EngineState, Supervisor
+
+WEB = Path(__file__).parent / "web"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Readiness(Struct, frozen=True):
+    ready: bool
+    waiting_for: str | None
+    detail: str | None
+
+
+@get("/", media_type=MediaType.HTML)
+async def chat_page(request: Request) -> Response[bytes]:  # type: ignore[type-arg]
+    """The chat. A browser that comes for the first time gets the cookie that names its person."""
+    fresh = [] if request.cookies.get(COOKIE) else [new_cookie()]
+    return Response((WEB / "chat.html").read_bytes(), media_type=MediaType.HTML, headers=HEADERS, cookies=fresh)
+
+
+@get("/health/live")
+async def live() -> dict[str, bool]:
+    return {"live": True}
+
+
+@get("/health/ready")
+async def ready(supervisor: NamedDependency[Supervisor]) -> Response[Readiness]:
+    """200 once people can be answered, 503 with what is waited for until then."""
+    is_ready = supervisor.state is EngineState.READY
+    waiting_for = None if is_ready else "engine"
+    detail = supervisor.problem or None if supervisor.state is EngineState.FAILED else None
+    return Response(Readiness(is_ready, waiting_for, detail), status_code=200 if is_ready else 503)
+
+
+HANDLERS: list[Any] = [
+    chat_page,
+    live,
+    ready,
+    create_static_files_router("/web", [WEB], cache_control=None, opt={"exclude_from_auth": True}),
+]

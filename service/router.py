@@ -1,0 +1,52 @@
+"""Which adapter answers whom: names people ask for, the live version, and what is in flight on each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from learner.adapter import BASE
+from service.problem import Problem
+
+ALIAS = "ratchet"
+
+
+class Router:
+    """Knows the live version from memory, so that a flip costs new requests nothing."""
+
+    def __init__(self, live: str, previous: str | None) -> None:
+        self.live = live
+        self.previous = previous
+        self._in_flight: Counter[str] = Counter()
+
+    def went_live(self, name: str) -> None:
+        """From now on new requests go to `name`; the version before it stays askable."""
+        if name != self.live:
+            self.live, self.previous = name, self.live
+
+    @property
+    def names(self) -> list[str]:
+        """What can be asked for: the alias first, then each version that is loaded."""
+        versions = dict.fromkeys(name for name in (self.live, self.previous, BASE) if name)
+        return [ALIAS, *(f"{ALIAS}@{name}" for name in versions)]
+
+    def resolve(self, model: str) -> str:
+        """The adapter behind a model name. Raises `model_not_found`."""
+        if model == ALIAS:
+            return self.live
+        if model in self.names:
+            return model.removeprefix(f"{ALIAS}@")
+        raise Problem("model_not_found", f"there is no model {model!r} here; expected one of {', '.join(self.names)}", "model")
+
+    @contextmanager
+    def flight(self, name: str) -> Iterator[None]:
+        """Counts an answer as being written by `name` while inside."""
+        self._in_flight[name] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[name] -= 1
+
+    def in_flight(self, name: str) -> int:
+        return self._in_flight[name]

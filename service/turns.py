@@ -1,0 +1,113 @@
+"""How a turn is kept: the request's messages found again or added to the conversation's tree, then the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.engine import Completion
+from service.auth import ensure_person
+from service.wire import ChatMessage
+from storage import conversations
+from storage.records import Conversation, Message, MessageStatus, Person, Role, new_id
+
+
+class Turn(Struct):
+    """An answer in the making: what was asked, and all the engine has said so far."""
+
+    id: str
+    conversation_id: str
+    person: Person
+    messages: Sequence[ChatMessage]
+    adapter: str
+    created_at_s: float
+    started: float = 0.0  # monotonic, for latencies
+    engine_model: str | None = None
+    prompt_token_ids: tuple[int, ...] = ()
+    token_ids: list[int] = []
+    content: list[str] = []
+    finish_reason: str | None = None
+    first_token_ms: float | None = None
+
+    @classmethod
+    def begin(
+        cls, person: Person, conversation_id: str | None, messages: Sequence[ChatMessage], adapter: str, now_s: float
+    ) -> Turn:
+        return cls(
+            new_id("chatcmpl"),
+            conversation_id or new_id("conv"),
+            person,
+            messages,
+            adapter,
+            now_s,
+            started=time.monotonic(),
+        )
+
+    def take(self, frame: Completion) -> None:
+        """Adds a frame of the engine's, or its whole answer."""
+        self.engine_model = frame.model or self.engine_model
+        if frame.prompt_token_ids:
+            self.prompt_token_ids = tuple(frame.prompt_token_ids)
+        for choice in frame.choices:
+            text = choice.delta.content or choice.message.content
+            if text:
+                self.content.append(text)
+            if choice.token_ids:
+                self.first_token_ms = self.first_token_ms or self._elapsed_ms()
+                self.token_ids += choice.token_ids
+            self.finish_reason = choice.finish_reason or self.finish_reason
+
+    @property
+    def begun(self) -> bool:
+        """Whether the engine took the request: what it refused is no turn."""
+        return self.engine_model is not None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.content)
+
+    def answer(self, parent_id: str | None, status: MessageStatus) -> Message:
+        return Message(
+            id=self.id,
+            conversation_id=self.conversation_id,
+            parent_id=parent_id,
+            role=Role.ASSISTANT,
+            content=self.text,
+            status=status,
+            created_at_s=self.created_at_s,
+            adapter=self.adapter,
+            engine_model=self.engine_model,
+            prompt_token_ids=self.prompt_token_ids,
+            token_ids=tuple(self.token_ids),
+            finish_reason=self.finish_reason,
+            first_token_ms=self.first_token_ms,
+            latency_ms=self._elapsed_ms(),
+        )
+
+    def _elapsed_ms(self) -> float:
+        return (time.monotonic() - self.started) * 1000
+
+
+async def keep_turn(connection: AsyncConnection, turn: Turn, status: MessageStatus) -> None:
+    """Writes the turn in one transaction: person, conversation, what was said before where it is new, the answer."""
+    await ensure_person(connection, turn.person)
+    if await conversations.select_conversation(connection, turn.conversation_id, turn.person.id) is None:
+        await conversations.insert_conversation(connection, Conversation(turn.conversation_id, turn.person.id, turn.created_at_s))
+    parent_id: str | None = None
+    for message in turn.messages:
+        parent_id = await _find_or_add(connection, turn, message, parent_id)
+    await conversations.insert_message(connection, turn.answer(parent_id, status))
+
+
+async def _find_or_add(connection: AsyncConnection, turn: Turn, message: ChatMessage, parent_id: str | None) -> str:
+    """The node of a message under its parent. Words put into the assistant's mouth are kept, marked as the client's."""
+    for child in await conversations.select_children(connection, turn.conversation_id, parent_id):
+        if child.role == message.role and child.content == message.text:
+            return child.id
+    status = MessageStatus.CLIENT if message.role == "assistant" else MessageStatus.COMPLETE
+    added = Message(new_id("msg"), turn.conversation_id, parent_id, Role(message.role), message.text, status, turn.created_at_s)
+    await conversations.insert_message(connection, added)
+    return added.id

@@ -1,0 +1,87 @@
+"""`ratchet up`: one home, one port, one process, until it is asked to end."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from service.app import create_app
+from service.auth import operator_key
+from service.client import ADDRESS_FILE
+from service.config import Config
+
+LOCK_FILE = "lock"
+
+
+class UpError(Exception):
+    """The service cannot start here; the message says why and what to do."""
+
+
+def up(home: Path, config: Config, port: int | None) -> None:
+    """Serves until SIGINT or SIGTERM. Raises `UpError` for a taken port or a home that is in use."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    if port is not None:
+        config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
+    with (home / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UpError(f"{home} is in use by another service: end that one, or give another --home") from None
+        listening = _listen(config.server.host, config.server.port)
+        operator_key(home)  # who finds the address finds the key
+        url = f"http://{config.server.host}:{listening.getsockname()[1]}"
+        (home / ADDRESS_FILE).write_text(url)
+        threading.Thread(target=_announce, args=(url,), daemon=True).start()
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(home, config),
+                loop="uvloop",
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=int(config.server.shutdown_s) or 1,
+            )
+        )
+        server.run(sockets=[listening])
+        (home / ADDRESS_FILE).unlink(missing_ok=True)
+        if not server.started:
+            raise UpError("the service could not start; the lines above say why")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UpError(f"cannot listen on {host}:{port} ({error.strerror}): free it, or give another --port (0 for any)") from error
+    return listening
+
+
+def _announce(url: str) -> None:
+    """Says where the page is once it is there, and when the model can answer."""
+    told = False
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=5):
+                print(f"Ready: open {url} and chat", flush=True)
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            if not told:
+                print(f"Ratchet is at {url} (the model is starting)", flush=True)
+            told = True
+        except OSError:
+            pass
+        time.sleep(0.2)

@@ -1,0 +1,129 @@
+"""What programs send and get, as OpenAI has it. Fields that are not here are ignored, as its own servers do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from learner.engine import Usage
+
+Text = Annotated[str, Meta(max_length=200_000)]
+Metadata = dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]]
+
+
+class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
+    text: Text
+
+
+class ChatMessage(Struct, frozen=True):
+    role: Literal["system", "user", "assistant"]
+    content: Text | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class StreamOptions(Struct, frozen=True):
+    include_usage: bool = False
+
+
+class ChatRequest(Struct, frozen=True):
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=1000)]
+    model: str = "ratchet"
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    n: Literal[1] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    seed: int | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    metadata: Metadata | None = None
+    store: bool | None = None
+
+
+class AnswerDelta(Struct, frozen=True, omit_defaults=True):
+    role: str | None = None
+    content: str | None = None
+
+
+class ChunkChoice(Struct, frozen=True):
+    index: int
+    delta: AnswerDelta
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw | None = None
+
+
+class Chunk(Struct, frozen=True):
+    """One event of a streamed answer."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    object: str = "chat.completion.chunk"
+    usage: Usage | UnsetType | None = UNSET
+
+
+class AnswerMessage(Struct, frozen=True):
+    content: str
+    role: str = "assistant"
+    refusal: str | None = None
+
+
+class AnswerChoice(Struct, frozen=True):
+    index: int
+    message: AnswerMessage
+    finish_reason: str | None
+    logprobs: msgspec.Raw | None = None
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[AnswerChoice]
+    usage: Usage
+    object: str = "chat.completion"
+
+
+class ModelCard(Struct, frozen=True):
+    id: str
+    created: int
+    object: str = "model"
+    owned_by: str = "ratchet"
+
+
+class ModelList(Struct, frozen=True):
+    data: list[ModelCard]
+    object: str = "list"
+
+
+class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says about one answer. Fields that are left out stay as they were; null takes back."""
+
+    completion_id: str
+    id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    thumb: Literal["up", "down"] | UnsetType | None = UNSET
+    reasons: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] | UnsetType = UNSET
+    comment: Annotated[str, Meta(max_length=10000)] | UnsetType | None = UNSET
+    correction: Annotated[str, Meta(max_length=20000)] | UnsetType | None = UNSET
+    preferred_over: str | UnsetType | None = UNSET
+
+
+class FeedbackReceipt(Struct, frozen=True):
+    """What is now on disk: the submission's id and the kinds of feedback in it."""
+
+    id: str
+    completion_id: str
+    recorded: list[str]

@@ -1,0 +1,41 @@
+"""Adapters: the versions that may go live. Which one is live is `release.py`'s to say."""
+
+from __future__ import annotations
+
+from sqlalchemy import Integer, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.records import Adapter, AdapterState
+from storage.rows import insert, select_all, select_one
+from storage.tables import adapters
+
+ARRIVAL = literal_column("adapters.rowid", Integer)  # breaks ties between adapters of the same instant
+
+
+async def insert_adapter(connection: AsyncConnection, adapter: Adapter) -> None:
+    """Add an adapter; IntegrityError if the name was ever used, or its parent, cycle or dataset is unknown."""
+    await insert(connection, adapters, [adapter])
+
+
+async def select_adapter(connection: AsyncConnection, name: str) -> Adapter | None:
+    """The adapter with this name."""
+    return await select_one(connection, select(adapters).where(adapters.c.name == name), Adapter)
+
+
+async def select_adapters(connection: AsyncConnection) -> list[Adapter]:
+    """Every adapter, newest first."""
+    statement = select(adapters).order_by(adapters.c.created_at_s.desc(), ARRIVAL.desc())
+    return await select_all(connection, statement, Adapter)
+
+
+async def update_adapter_state(connection: AsyncConnection, name: str, state: AdapterState) -> None:
+    """Set the state; LookupError if there is no such adapter."""
+    result = await connection.execute(update(adapters).where(adapters.c.name == name).values(state=state))
+    if result.rowcount == 0:
+        raise LookupError(f"no adapter {name!r}")
+
+
+async def reject_candidates(connection: AsyncConnection, cycle_id: int) -> None:
+    """Mark what a cycle made and did not bring live as rejected."""
+    left = (adapters.c.cycle_id == cycle_id, adapters.c.state == AdapterState.CANDIDATE)
+    await connection.execute(update(adapters).where(*left).values(state=AdapterState.REJECTED))

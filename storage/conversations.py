@@ -1,0 +1,81 @@
+"""Conversations: trees of messages, each owned by one person."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Integer, Select, func, literal, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.records import Conversation, Message
+from storage.rows import insert, select_all, select_number, select_one
+from storage.tables import conversations, messages
+
+ARRIVAL = literal_column("messages.rowid", Integer)  # breaks ties between messages of the same instant
+
+
+async def insert_conversation(connection: AsyncConnection, conversation: Conversation) -> None:
+    """Add a conversation of an existing person; IntegrityError if the id is taken or the person unknown."""
+    await insert(connection, conversations, [conversation])
+
+
+async def select_conversation(connection: AsyncConnection, id: str, person_id: str) -> Conversation | None:
+    """The conversation, if it is this person's."""
+    statement = select(conversations).where(conversations.c.id == id, conversations.c.person_id == person_id)
+    return await select_one(connection, statement, Conversation)
+
+
+async def insert_message(connection: AsyncConnection, message: Message) -> None:
+    """Add one message; IntegrityError if its id is taken, or its conversation or parent unknown."""
+    await insert_messages(connection, [message])
+
+
+async def insert_messages(connection: AsyncConnection, rows: Sequence[Message]) -> None:
+    """Add messages in order, parents before their children; errors as of `insert_message`."""
+    await insert(connection, messages, rows)
+
+
+async def select_message(connection: AsyncConnection, id: str) -> Message | None:
+    """The message, whoever owns it."""
+    return await select_one(connection, select(messages).where(messages.c.id == id), Message)
+
+
+async def select_owned_message(connection: AsyncConnection, id: str, person_id: str) -> Message | None:
+    """The message, if its conversation is this person's."""
+    owned = select(messages).join(conversations).where(conversations.c.person_id == person_id)
+    return await select_one(connection, owned.where(messages.c.id == id), Message)
+
+
+async def select_children(connection: AsyncConnection, conversation_id: str, parent_id: str | None) -> list[Message]:
+    """The messages that follow this one, oldest first; with None those that open the conversation."""
+    siblings = (messages.c.conversation_id == conversation_id, messages.c.parent_id == parent_id)
+    statement = select(messages).where(*siblings).order_by(messages.c.created_at_s, ARRIVAL)
+    return await select_all(connection, statement, Message)
+
+
+async def select_thread(connection: AsyncConnection, message_id: str) -> tuple[Message, ...]:
+    """The way from the root to this message, both included; empty if there is no such message."""
+    threads = await select_threads(connection, select(literal(message_id)))
+    return threads.get(message_id, ())
+
+
+async def select_threads(connection: AsyncConnection, ids: Select[tuple[str]]) -> dict[str, tuple[Message, ...]]:
+    """`select_thread` for each of the messages that `ids` selects, in one query: id → thread."""
+    seed = select(messages.c.id.label("leaf"), messages.c.id, messages.c.parent_id, literal(0).label("height"))
+    below = seed.where(messages.c.id.in_(ids)).cte("thread", recursive=True)
+    step = select(below.c.leaf, messages.c.id, messages.c.parent_id, below.c.height + 1)
+    thread = below.union_all(step.join(below, messages.c.id == below.c.parent_id))
+    statement = select(thread.c.leaf, messages).join(messages, messages.c.id == thread.c.id)
+    rows = await connection.execute(statement.order_by(thread.c.height.desc()))
+    found: defaultdict[str, list[Message]] = defaultdict(list)
+    for row in rows.mappings():
+        found[row["leaf"]].append(msgspec.convert(row, Message))
+    return {leaf: tuple(path) for leaf, path in found.items()}
+
+
+async def count_messages(connection: AsyncConnection, conversation_id: str) -> int:
+    """How many messages the conversation holds, over all its branches."""
+    statement = select(func.count()).where(messages.c.conversation_id == conversation_id)
+    return await select_number(connection, statement)

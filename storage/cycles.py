@@ -1,0 +1,101 @@
+"""Cycles of learning and their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.records import Cycle, CycleState, Stage, StageName
+from storage.rows import insert_numbered, select_all, select_number, select_one
+from storage.tables import cycles, stages
+
+LEARNT = (CycleState.PROMOTED, CycleState.REJECTED)
+ORDER = {name: number for number, name in enumerate(StageName)}
+
+
+async def insert_cycle(connection: AsyncConnection, trigger: str, method: str, started_at_s: float) -> Cycle:
+    """Begin a cycle: running, with the newest id plus one."""
+    begun = Cycle(id=0, trigger=trigger, method=method, state=CycleState.RUNNING, started_at_s=started_at_s)
+    values = msgspec.structs.asdict(begun)
+    del values["id"]
+    return msgspec.structs.replace(begun, id=await insert_numbered(connection, cycles, values))
+
+
+async def select_cycle(connection: AsyncConnection, id: int) -> Cycle | None:
+    """The cycle with this id."""
+    return await select_one(connection, select(cycles).where(cycles.c.id == id), Cycle)
+
+
+async def select_cycles(connection: AsyncConnection, limit: int) -> list[Cycle]:
+    """The newest `limit` cycles, newest first."""
+    return await select_all(connection, select(cycles).order_by(cycles.c.id.desc()).limit(limit), Cycle)
+
+
+async def select_running(connection: AsyncConnection) -> Cycle | None:
+    """The newest cycle that has not ended."""
+    running = select(cycles).where(cycles.c.state == CycleState.RUNNING)
+    return await select_one(connection, running.order_by(cycles.c.id.desc()), Cycle)
+
+
+async def update_cycle(
+    connection: AsyncConnection,
+    id: int,
+    *,
+    state: CycleState | None = None,
+    ended_at_s: float | None = None,
+    adapter: str | None = None,
+    reasons: Sequence[str] | None = None,
+    watermark: int | None = None,
+) -> None:
+    """Change the fields that are given; None leaves a field as it is. LookupError if there is no such cycle."""
+    given = {"state": state, "ended_at_s": ended_at_s, "adapter": adapter, "reasons": reasons, "watermark": watermark}
+    changes = {name: value for name, value in given.items() if value is not None}
+    # `id=id` keeps a call without changes an UPDATE that finds out whether the cycle is there.
+    result = await connection.execute(update(cycles).where(cycles.c.id == id).values(id=id, **changes))
+    if result.rowcount == 0:
+        raise LookupError(f"no cycle {id}")
+
+
+async def last_watermark(connection: AsyncConnection) -> int:
+    """The feedback position up to which evidence is used up, 0 when none is.
+
+    Only a promotion or a rejection uses evidence up: after any other end it waits for more of its kind.
+    """
+    return await select_number(connection, select(func.max(cycles.c.watermark)).where(cycles.c.state.in_(LEARNT)))
+
+
+async def last_seen(connection: AsyncConnection) -> int:
+    """The feedback position up to which any cycle has looked, whatever became of it; 0 when none has."""
+    return await select_number(connection, select(func.max(cycles.c.watermark)))
+
+
+async def start_stage(connection: AsyncConnection, cycle_id: int, name: StageName, started_at_s: float) -> Stage:
+    """Begin a stage, or begin it again if it never finished; ValueError if it has finished."""
+    begun = Stage(cycle_id=cycle_id, name=name, started_at_s=started_at_s)
+    statement = upsert(stages).values(msgspec.structs.asdict(begun))
+    again = statement.on_conflict_do_update(set_={"started_at_s": started_at_s}, where=stages.c.ended_at_s.is_(None)).returning(
+        stages.c.name
+    )
+    if (await connection.execute(again)).first() is None:
+        raise ValueError(f"stage {name.value!r} of cycle {cycle_id} has already finished")
+    return begun
+
+
+async def finish_stage(
+    connection: AsyncConnection, cycle_id: int, name: StageName, ended_at_s: float, output: dict[str, object]
+) -> None:
+    """Keep a stage's output and end; LookupError if it was not started or has already finished."""
+    running = (stages.c.cycle_id == cycle_id, stages.c.name == name, stages.c.ended_at_s.is_(None))
+    finished = update(stages).where(*running).values(ended_at_s=ended_at_s, output=output)
+    if (await connection.execute(finished)).rowcount == 0:
+        raise LookupError(f"no running stage {name.value!r} in cycle {cycle_id}")
+
+
+async def select_stages(connection: AsyncConnection, cycle_id: int) -> list[Stage]:
+    """The cycle's stages so far, in the order in which a cycle runs them."""
+    found = await select_all(connection, select(stages).where(stages.c.cycle_id == cycle_id), Stage)
+    return sorted(found, key=lambda stage: ORDER[stage.name])

@@ -1,0 +1,143 @@
+"""What people said about answers, and the evidence a cycle learns from.
+
+Feedback rows are only ever added, so `position` grows with every one: it is the watermark up to which cycles have read.
+Only what the owner of a conversation said about a complete answer is evidence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.conversations import select_threads
+from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Role
+from storage.rows import insert, select_all, select_number
+from storage.tables import conversations, feedback, messages
+
+Current = dict[FeedbackKind, Feedback]
+
+
+class EvidenceCount(Struct, frozen=True):
+    """How much there is to learn from; each number but `people` counts answers."""
+
+    rows: int
+    people: int
+    up: int
+    down: int
+    corrections: int
+
+
+class Touched(Struct, frozen=True):
+    """An answer with its owner and the position of the newest feedback the owner gave it."""
+
+    message_id: str
+    person_id: str
+    position: int
+
+
+async def insert_feedback(connection: AsyncConnection, rows: Sequence[Feedback]) -> None:
+    """Add rows, in order; IntegrityError if an id is taken, or a message or person unknown."""
+    await insert(connection, feedback, rows)
+
+
+async def select_submission(connection: AsyncConnection, person_id: str, submission_id: str) -> list[Feedback]:
+    """The rows of one of this person's submissions, in order; empty if it was never made."""
+    submitted = (feedback.c.person_id == person_id, feedback.c.submission_id == submission_id)
+    statement = select(feedback).where(*submitted).order_by(feedback.c.position)
+    return await select_all(connection, statement, Feedback)
+
+
+async def select_current(connection: AsyncConnection, message_id: str, person_id: str) -> Current:
+    """What this person thinks of this message now: the newest row of each kind."""
+    said = (feedback.c.message_id == message_id, feedback.c.person_id == person_id)
+    rows = await select_all(connection, select(feedback).where(*said).order_by(feedback.c.position), Feedback)
+    return {row.kind: row for row in rows}
+
+
+async def select_evidence(connection: AsyncConnection, after_position: int, limit: int) -> list[Evidence]:
+    """The first `limit` answers, by position, about which their owners said something after `after_position`.
+
+    What else an owner said before still counts; what other people said never does.
+    """
+    selection = _touched(after_position).order_by(func.max(feedback.c.position)).limit(limit)
+    page = selection.subquery()
+    touched = await select_all(connection, selection, Touched)
+    threads = await select_threads(connection, select(page.c.message_id))
+    said = await _select_newest(connection, page)
+    return [_evidence(one, threads[one.message_id], said[one.message_id]) for one in touched]
+
+
+async def count_evidence(connection: AsyncConnection, after_position: int) -> EvidenceCount:
+    """What `select_evidence` without a limit would yield, counted. An empty correction counts as none."""
+    touched = _touched(after_position).subquery()
+    rows = select(func.count(), func.count(touched.c.person_id.distinct()))
+    answers, people = (await connection.execute(rows)).one()
+    newest = _newest(touched).subquery()
+
+    def said(kind: FeedbackKind, value: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.count().filter(newest.c.kind == kind, value)
+
+    kinds = select(
+        said(FeedbackKind.THUMB, newest.c.value == "up").label("up"),
+        said(FeedbackKind.THUMB, newest.c.value == "down").label("down"),
+        said(FeedbackKind.CORRECTION, newest.c.value != "").label("corrections"),
+    )
+    counted = (await connection.execute(kinds)).mappings().one()
+    return msgspec.convert({"rows": answers, "people": people, **counted}, EvidenceCount)
+
+
+async def latest_position(connection: AsyncConnection) -> int:
+    """The position of the newest feedback row, 0 if there is none."""
+    return await select_number(connection, select(func.max(feedback.c.position)))
+
+
+def _touched(after_position: int) -> Select[tuple[str, str, int]]:
+    """Complete answers with something new from their owner, as columns of `Touched`."""
+    newest = func.max(feedback.c.position).label("position")
+    return (
+        select(feedback.c.message_id, conversations.c.person_id, newest)
+        .join(messages, messages.c.id == feedback.c.message_id)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .where(feedback.c.position > after_position, feedback.c.person_id == conversations.c.person_id)
+        .where(messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
+        .group_by(feedback.c.message_id)
+    )
+
+
+def _newest(touched: Subquery) -> Select[tuple[object, ...]]:
+    """The owners' newest feedback row of each kind about each touched answer."""
+    owners = and_(feedback.c.message_id == touched.c.message_id, feedback.c.person_id == touched.c.person_id)
+    newest = select(func.max(feedback.c.position)).join(touched, owners)
+    positions = newest.group_by(feedback.c.message_id, feedback.c.kind)
+    return select(*feedback.c).where(feedback.c.position.in_(positions))
+
+
+async def _select_newest(connection: AsyncConnection, touched: Subquery) -> Mapping[str, Current]:
+    """`_newest` by message and kind."""
+    said: defaultdict[str, Current] = defaultdict(dict)
+    for row in await select_all(connection, _newest(touched), Feedback):
+        said[row.message_id][row.kind] = row
+    return said
+
+
+def _evidence(touched: Touched, thread: tuple[Message, ...], said: Current) -> Evidence:
+    *context, message = thread
+    return Evidence(
+        message=message,
+        person_id=touched.person_id,
+        context=tuple(context),
+        thumb=_text(said, FeedbackKind.THUMB),
+        comment=_text(said, FeedbackKind.COMMENT),
+        correction=_text(said, FeedbackKind.CORRECTION),
+        updated_at_s=max(row.created_at_s for row in said.values()),
+        position=touched.position,
+    )
+
+
+def _text(said: Current, kind: FeedbackKind) -> str | None:
+    return msgspec.convert(said[kind].value, str | None) if kind in said else None

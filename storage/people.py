@@ -1,0 +1,31 @@
+"""People and the keys they come in with."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.records import ApiKey, Person
+from storage.rows import insert, select_one
+from storage.tables import api_keys, people
+
+
+async def insert_person(connection: AsyncConnection, person: Person) -> None:
+    """Add a person; IntegrityError if the id is taken."""
+    await insert(connection, people, [person])
+
+
+async def select_person(connection: AsyncConnection, id: str) -> Person | None:
+    """The person with this id."""
+    return await select_one(connection, select(people).where(people.c.id == id), Person)
+
+
+async def insert_key(connection: AsyncConnection, key: ApiKey) -> None:
+    """Add a key of an existing person; IntegrityError if the key is known or the person is not."""
+    await insert(connection, api_keys, [key])
+
+
+async def select_person_by_key(connection: AsyncConnection, sha256: str) -> Person | None:
+    """The person whose key has this SHA-256 (lower-case hexadecimal)."""
+    statement = select(people).join(api_keys).where(api_keys.c.sha256 == sha256)
+    return await select_one(connection, statement, Person)

@@ -1,0 +1,198 @@
+"""The database's tables as they are today: one per Struct of `records.py`, columns named after its fields.
+
+`migrations/` builds the same tables step by step; a test compares the two. Columns that hold lists or objects are JSON
+text. An index's name says what it is for: every one serves a query of the module of its table's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Dialect, Float, ForeignKey, Index, Integer, MetaData, Table, Text, TypeDecorator
+
+
+class JsonText(TypeDecorator[Any]):
+    """Any JSON value as compact text. None is kept as JSON `null`, so a column of this type is never NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str:
+        return msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
+        return None if value is None else msgspec.json.decode(value)
+
+
+metadata = MetaData()
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("conversation_id", Text, ForeignKey("conversations.id"), nullable=False),
+    Column("parent_id", Text, ForeignKey("messages.id")),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    # No foreign keys: what a client asked for and what an engine claims are kept as they were said.
+    Column("adapter", Text),
+    Column("engine_model", Text),
+    Column("prompt_token_ids", JsonText, nullable=False),
+    Column("token_ids", JsonText, nullable=False),
+    Column("finish_reason", Text),
+    Column("first_token_ms", Float),
+    Column("latency_ms", Float),
+    Index("ix_messages_children", "conversation_id", "parent_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("message_id", Text, ForeignKey("messages.id"), nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", JsonText, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Column("submission_id", Text, nullable=False),
+    Index("ix_feedback_current", "message_id", "person_id", "kind", "position"),
+    Index("ix_feedback_submission", "person_id", "submission_id"),
+    sqlite_autoincrement=True,  # a position is a watermark: it must never be given twice
+)
+
+cycles = Table(
+    "cycles",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("trigger", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_at_s", Float, nullable=False),
+    Column("ended_at_s", Float),
+    Column("adapter", Text),  # no foreign key: adapters already refer to cycles
+    Column("reasons", JsonText, nullable=False),
+    Column("watermark", Integer, nullable=False),
+    Index("ix_cycles_watermark", "state", "watermark"),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("cycle_id", Integer, ForeignKey("cycles.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("started_at_s", Float, nullable=False),
+    Column("ended_at_s", Float),
+    Column("output", JsonText, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("cycle_id", Integer, ForeignKey("cycles.id"), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Column("dropped", JsonText, nullable=False),
+)
+
+dataset_rows = Table(
+    "dataset_rows",
+    metadata,
+    Column("dataset_id", Text, ForeignKey("datasets.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    # No foreign keys: a dataset may also hold rows that came from no stored message or person.
+    Column("message_id", Text, nullable=False),
+    Column("person_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("split", Text, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("drop_reason", Text),
+    Index("ix_dataset_rows_message", "message_id", "split"),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("parent", Text, ForeignKey("adapters.name")),
+    Column("cycle_id", Integer, ForeignKey("cycles.id")),
+    Column("dataset_id", Text, ForeignKey("datasets.id")),
+    Column("sha256", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Index("ix_adapters_dataset", "dataset_id"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("cycle_id", Integer, ForeignKey("cycles.id")),
+    Column("adapter", Text, ForeignKey("adapters.name"), nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("suite_sha256", Text, nullable=False),
+    Column("mean", Float, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Index("ix_evaluations_suite", "adapter", "suite", "suite_sha256"),
+    Index("ix_evaluations_cycle", "cycle_id"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("evaluation_id", Integer, ForeignKey("evaluations.id"), primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("adapter", Text, ForeignKey("adapters.name"), nullable=False),
+    Column("previous", Text, ForeignKey("adapters.name")),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)

@@ -1,0 +1,42 @@
+"""A real browser for tests: Debian's Chromium, or whatever Chromium is on the path."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+NETWORK_NOISE = "Failed to load resource"  # Chromium's own line for every answer that is not 2xx
+
+
+def chromium() -> str:
+    """The browser's path; skips the test where there is none."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: `./deploy/test` installs it where it may")
+    return found
+
+
+@contextmanager
+def page_at(url: str, **options: object) -> Iterator[Page]:
+    """A fresh browser with the page open. Afterwards: it said nothing bad and asked nobody else."""
+    complaints: list[str] = []
+    elsewhere: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = browser.new_page(**options)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: elsewhere.append(request.url) if not request.url.startswith((url, "data:")) else None,
+        )
+        page.goto(url)
+        yield page
+        browser.close()
+    assert [line for line in complaints if NETWORK_NOISE not in line] == []
+    assert elsewhere == []

@@ -1,0 +1,154 @@
+"""SIGKILL of the service in every stage of a cycle and between every two writes of a release.
+
+One cycle is killed at each place in turn. After each restart the live version answers, and the cycle goes on from what it
+had kept: at the end it is promoted, once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from learner.failpoint import VARIABLE
+from service.client import Client, ClientError
+from tests.conftest import prepare_home, wait_ready
+from tests.suites import make_suites
+
+pytestmark = pytest.mark.engine
+
+STAGES = ("collect", "curate", "train", "evaluate", "gate")
+PLACES = [f"{stage}:worked" for stage in STAGES]
+PLACES += [
+    "release:started",
+    "release:loaded",
+    "release:proved",
+    "release:committed",
+    "release:worked",
+    "release:kept",
+]
+PEOPLE, TURNS_EACH = 16, 3
+LIMIT_S = 180
+
+
+class Killable:
+    """A service in a process of its own that a failpoint may end."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, failpoint: str | None) -> Client:
+        log = (self.home / "service.log").open("ab")
+        command = [sys.executable, "-m", "service.cli", "up", "--home", str(self.home), "--port", "0"]
+        environment = {**os.environ, **({VARIABLE: failpoint} if failpoint else {})}
+        (self.home / "address").unlink(missing_ok=True)
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        log.close()
+        deadline = time.monotonic() + LIMIT_S
+        while not (self.home / "address").exists() and time.monotonic() < deadline and self.process.poll() is None:
+            time.sleep(0.05)
+        return Client(home=self.home)
+
+    def wait_killed(self) -> None:
+        assert self.process is not None
+        assert self.process.wait(LIMIT_S) == -signal.SIGKILL
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+
+@pytest.fixture
+def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
+    home = tmp_path / "home"
+    prepare_home(home, base_adapter)
+    suites = make_suites(tmp_path / "suites")
+    (home / "ratchet.toml").write_text(
+        f"""
+        [engine]
+        url = "{engine_url}"
+        [learner]
+        suites = "{suites}"
+        [learner.schedule]
+        enabled = false
+        [learner.curate]
+        heldout_share = 0.5
+        anchors = 2
+        [learner.train]
+        passes = 3
+        learning_rate = 4e-4
+        kl_weight = 0.1
+        [learner.gate]
+        vote_alpha = 0.4
+        min_heldout_votes = 8
+        """
+    )
+    service = Killable(home)
+    yield service
+    service.stop()
+
+
+def give_evidence(client: Client) -> int:
+    """People who like answers to one kind of question and dislike the other kind; gives how many votes."""
+    votes = 0
+    for person in range(PEOPLE):
+        talker = Client(url=client.url, key=client.post("/api/people", {"name": f"p{person}"})["key"])
+        for turn in range(TURNS_EACH):
+            liked = (person + turn) % 2 == 0
+            text = f"I am person {person}. Name two {'animals' if liked else 'numbers'}."
+            asked = {"messages": [{"role": "user", "content": text}], "max_tokens": 12, "seed": person * 10 + turn}
+            answer = talker.post("/v1/chat/completions", asked)
+            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"})
+            votes += 1
+    return votes
+
+
+def assert_sound(home: Path, votes: int) -> str:
+    """The database is whole, every acknowledged vote is in it, and there is one live version; gives that."""
+    with sqlite3.connect(home / "ratchet.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert database.execute("SELECT count(*) FROM feedback").fetchone() == (votes,)
+        live = database.execute("SELECT adapter FROM release ORDER BY id DESC LIMIT 1").fetchone()[0]
+        states = database.execute("SELECT name FROM adapters WHERE state = 'live'").fetchall()
+    database.close()
+    assert states == [(live,)]
+    return str(live)
+
+
+def test_a_cycle_killed_everywhere_still_ends_with_one_promotion(killable: Killable) -> None:
+    client = killable.start(PLACES[0])
+    wait_ready(client.url)
+    votes = give_evidence(client)
+    client.post("/api/cycles")
+    killable.wait_killed()
+    for place in [*PLACES[1:], None]:
+        live = assert_sound(killable.home, votes)
+        client = killable.start(place)
+        try:
+            wait_ready(client.url, 30)
+            talker = Client(url=client.url, key="anybody")
+            answer = talker.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1})
+            assert answer["model"] in (f"ratchet@{live}", f"ratchet@{assert_sound(killable.home, votes)}")
+        except (ClientError, TimeoutError):
+            assert killable.process is not None and killable.process.wait(LIMIT_S) == -signal.SIGKILL  # it got there first
+        if place is not None:
+            killable.wait_killed()
+
+    deadline = time.monotonic() + LIMIT_S
+    while (report := client.get("/api/cycles/1"))["cycle"]["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert report["cycle"]["state"] == "promoted", report["cycle"]
+    assert assert_sound(killable.home, votes) == report["cycle"]["adapter"]
+    assert [stage["name"] for stage in report["stages"]] == [*STAGES, "release"]
+    with sqlite3.connect(killable.home / "ratchet.db") as database:
+        moves = database.execute("SELECT adapter FROM release ORDER BY id").fetchall()
+    database.close()
+    assert moves == [("base",), (report["cycle"]["adapter"],)]

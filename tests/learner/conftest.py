@@ -1,0 +1,29 @@
+"""The two tiny models, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from learner.adapter import make_zero_adapter
+from tests.learner.tiny import RANK, save_model
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the same shapes, with other weights."""
+    return save_model(tmp_path_factory.mktemp("other"), seed=2)
+
+
+@pytest.fixture(scope="session")
+def zero_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter that changes nothing; tests copy it before they spoil it."""
+    folder = tmp_path_factory.mktemp("adapters") / "base"
+    make_zero_adapter(model_dir, folder, RANK)
+    return folder

@@ -1,0 +1,228 @@
+"""Of the gate: only a candidate that is better for people, and not worse anywhere, gets through."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learner.config import GateSettings
+from learner.gate import Decision, SuiteScores, Verdict, VoteScore, decide
+
+GATE = GateSettings()
+MARGIN = 0.02
+ITEMS = tuple(f"item-{number}" for number in range(100))
+
+
+def suite(change: float = 0.0, noise: float = 0.0, veto: bool = False, since_base: float = 0.0, name: str = "facts") -> SuiteScores:
+    """Live scores at random; the candidate's differ by `change`, give or take `noise` on every other item."""
+    chance = random.Random(7)
+    live = {item: 0.5 + chance.uniform(-0.2, 0.2) for item in ITEMS}
+    candidate = {item: live[item] + change + (noise if n % 2 else -noise) for n, item in enumerate(ITEMS)}
+    base = {item: live[item] - since_base for item in ITEMS}
+    return SuiteScores(name, "ab", MARGIN, veto, ITEMS, live, candidate, base)
+
+
+def votes(gain: float = 0.5, noise: float = 0.1, count: int = 40, people: int = 10, ups_of_ten: int = 5) -> list[VoteScore]:
+    """Each person votes both ways; the candidate finds what was liked more likely by `gain`."""
+    chance = random.Random(3)
+    made = []
+    for number in range(count):
+        up = number // people % 2 == 0 if ups_of_ten == 5 else number % 10 < ups_of_ten
+        candidate = -2.0 + gain * up + chance.gauss(0, noise)
+        made.append(VoteScore(f"vote-{number}", f"person-{number % people}", 1 if up else -1, -2.0, candidate))
+    return made
+
+
+def verdict(suites: Sequence[SuiteScores], cast: Sequence[VoteScore] | None = None) -> Verdict:
+    return decide(suites, votes() if cast is None else cast, GATE).verdict
+
+
+def test_better_on_votes_and_equal_on_suites_is_promoted_and_both_are_told() -> None:
+    decision = decide([suite(), suite(name="veto", veto=True)], votes(), GATE)
+    assert decision.verdict is Verdict.PROMOTE
+    assert [reason.split(":")[0] for reason in decision.reasons] == ["facts", "veto", "held-out votes"]
+    assert set(decision.suites) == {"facts", "veto"} and decision.suites["facts"].delta == 0
+    assert decision.votes is not None and decision.votes.delta == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_loss_within_the_margin_is_allowed() -> None:
+    assert verdict([suite(change=-0.9 * MARGIN)]) is Verdict.PROMOTE
+
+
+def test_a_suite_that_dropped_beyond_its_margin_refuses_and_only_it_is_blamed() -> None:
+    decision = decide([suite(name="kept"), suite(change=-1.1 * MARGIN, name="lost")], votes(), GATE)
+    assert decision.verdict is Verdict.REJECT
+    assert [reason.split(":")[0] for reason in decision.reasons] == ["lost"]
+
+
+def test_a_noisy_loss_refuses_by_its_bound_alone_only_in_a_veto_suite() -> None:
+    noisy = {"change": -0.5 * MARGIN, "noise": 0.2}
+    bound = decide([suite(**noisy)], votes(), GATE).suites["facts"].lower_bound
+    assert bound < -MARGIN
+    assert verdict([suite(**noisy, veto=True)]) is Verdict.REJECT
+    assert verdict([suite(**noisy, veto=False)]) is Verdict.INCONCLUSIVE
+
+
+def test_a_worse_candidate_is_refused_even_where_something_else_is_unknown() -> None:
+    assert verdict([suite(change=-0.1), suite(name="b")], []) is Verdict.REJECT
+    assert verdict([suite(change=-0.1), msgspec.structs.replace(suite(name="b"), live={})]) is Verdict.REJECT
+    assert verdict([suite()], votes(gain=-0.5)) is Verdict.REJECT
+
+
+@pytest.mark.parametrize("whose", ["live", "candidate", "base"])
+@pytest.mark.parametrize("spoil", ["missing", "extra", "nan", "inf", "-inf", "none at all"])
+def test_scores_that_are_not_exactly_the_suites_items_never_promote(whose: str, spoil: str) -> None:
+    scores = dict(getattr(suite(), whose))
+    if spoil == "missing":
+        del scores[ITEMS[3]]
+    elif spoil == "none at all":
+        scores.clear()
+    else:
+        scores["stranger" if spoil == "extra" else ITEMS[3]] = 0.5 if spoil == "extra" else float(spoil)
+    decision = decide([msgspec.structs.replace(suite(), **{whose: scores}), suite(name="b")], votes(), GATE)
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert len(decision.reasons) == 1 and decision.reasons[0].startswith(f"facts: {whose} ")
+    assert "facts" not in decision.suites
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_suite_too_small_to_judge_by_is_inconclusive(size: int) -> None:
+    scores = dict.fromkeys(ITEMS[:size], 0.5)
+    assert verdict([SuiteScores("facts", "ab", MARGIN, False, ITEMS[:size], scores, scores, scores)]) is Verdict.INCONCLUSIVE
+
+
+def test_without_suites_nothing_is_promoted() -> None:
+    assert verdict([]) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        pytest.param([], id="none"),
+        pytest.param(votes(count=15, people=5), id="one too few"),
+        pytest.param(votes(people=2), id="two people"),
+        pytest.param(votes(ups_of_ten=10), id="nobody disliked anything"),
+        pytest.param(votes(count=30, ups_of_ten=9), id="three dislikes"),
+        pytest.param([*votes(), VoteScore("x", "person-1", 1, math.nan, -1.0)], id="live is not a number"),
+        pytest.param([*votes(), VoteScore("x", "person-1", 1, -1.0, -math.inf)], id="candidate is not finite"),
+    ],
+)
+def test_too_few_or_broken_votes_never_promote(cast: list[VoteScore]) -> None:
+    decision = decide([suite(change=0.1)], cast, GATE)
+    assert decision.verdict is Verdict.INCONCLUSIVE and decision.votes is None
+    assert len(decision.reasons) == 1 and decision.reasons[0].startswith("held-out votes: ")
+
+
+def test_a_gain_that_may_be_chance_or_is_too_small_to_matter_is_not_promoted() -> None:
+    assert verdict([suite()], votes(gain=0.1, noise=1.0)) is not Verdict.PROMOTE
+    assert verdict([suite()], votes(gain=0.5 * GATE.min_margin_gain, noise=0.0)) is Verdict.INCONCLUSIVE
+
+
+def test_small_losses_add_up_against_base_until_they_are_refused() -> None:
+    step = 0.8 * MARGIN  # fine against live each time
+    verdicts = [verdict([suite(change=-step, since_base=-step * before)]) for before in range(3)]
+    assert verdicts == [Verdict.PROMOTE, Verdict.PROMOTE, Verdict.REJECT]
+    [reason] = decide([suite(change=-step, since_base=-2 * step)], votes(), GATE).reasons
+    assert "against base" in reason
+
+
+def unclustered(chance: random.Random) -> list[VoteScore]:
+    """Forty votes, about seven in ten up, of ten people; the candidate's changes are nothing but noise."""
+    labels = [1 if chance.random() < 0.7 else -1 for _ in range(40)]
+    return [VoteScore(str(n), f"{n % 10}", label, -2.0, chance.gauss(-2.0, 0.3)) for n, label in enumerate(labels)]
+
+
+def clustered(chance: random.Random) -> list[VoteScore]:
+    """The same, but most of the noise is a person's: of all their answers, and of their liked over disliked ones."""
+    style = [chance.gauss(0, 0.3) for _ in range(10)]
+    taste = [chance.gauss(0, 0.3) for _ in range(10)]
+    made = []
+    for number in range(40):
+        who, label = number % 10, 1 if chance.random() < 0.7 else -1
+        made.append(VoteScore(str(number), f"{who}", label, -2.0, -2 + style[who] + label * taste[who] / 2 + chance.gauss(0, 0.1)))
+    return made
+
+
+def one_sided(chance: random.Random) -> list[VoteScore]:
+    """Half of the people only ever vote up, half only down."""
+    style = [chance.gauss(0, 0.3) for _ in range(10)]
+    return [VoteScore(str(n), f"{n % 10}", 1 if n % 10 < 5 else -1, -2.0, -2 + style[n % 10]) for n in range(40)]
+
+
+def one_critic(chance: random.Random) -> list[VoteScore]:
+    """Every dislike comes from one person."""
+    style = [chance.gauss(0, 0.3) for _ in range(10)]
+    return [VoteScore(str(n), f"{n % 10}", 1 if n % 10 else -1, -2.0, -2 + style[n % 10]) for n in range(40)]
+
+
+@pytest.mark.parametrize("cast", [unclustered, clustered, one_sided, one_critic])
+def test_a_candidate_that_changed_nothing_people_care_about_is_hardly_ever_promoted(
+    cast: Callable[[random.Random], list[VoteScore]],
+) -> None:
+    chance, equal = (
+        random.Random(1),
+        SuiteScores("facts", "ab", MARGIN, False, *(("a", "b"), *[{"a": 0.5, "b": 0.5}] * 3)),
+    )
+    promoted = sum(decide([equal], cast(chance), GATE).verdict is Verdict.PROMOTE for _ in range(2000))
+    assert promoted / 2000 <= 0.015
+
+
+# Scores in 1/64ths: sums of them are exact, so an order or a shift cannot change a verdict by rounding.
+grid = st.integers(-64, 64).map(lambda n: n / 64)
+losses = st.integers(1, 64).map(lambda n: n / 64)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[SuiteScores, list[VoteScore]]:
+    items = tuple(f"i{n}" for n in range(draw(st.integers(2, 8))))
+    live = {item: draw(grid) for item in items}
+    change = draw(grid)
+    candidate = {item: live[item] + change + draw(grid) / 8 for item in items}
+    base = {item: live[item] + draw(grid) / 8 for item in items}
+    gain = draw(grid)
+    cast = [
+        VoteScore(f"v{n}", f"p{draw(st.integers(0, 4))}", label, -2.0, -2.0 + gain * (label > 0) + draw(grid) / 8)
+        for n, label in enumerate(draw(st.lists(st.sampled_from([1, -1]), min_size=14, max_size=24)))
+    ]
+    return SuiteScores("s", "ab", draw(st.sampled_from([0.02, 0.5])), draw(st.booleans()), items, live, candidate, base), cast
+
+
+def numbers(decision: Decision) -> list[float]:
+    compared = [*decision.suites.values(), *([decision.votes] if decision.votes else [])]
+    return [number for comparison in compared for number in msgspec.structs.astuple(comparison)]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_order_of_items_and_votes_does_not_matter(case: tuple[SuiteScores, list[VoteScore]], chance: random.Random) -> None:
+    scores, cast = case
+    first = decide([scores], cast, GATE)
+    assert decide([scores], cast, GATE) == first
+
+    def shuffled(values: Sequence) -> list:  # type: ignore[type-arg]
+        return chance.sample(list(values), len(values))
+
+    mixed = {who: dict(shuffled(getattr(scores, who).items())) for who in ("live", "candidate", "base")}
+    again = decide([msgspec.structs.replace(scores, items=tuple(shuffled(scores.items)), **mixed)], shuffled(cast), GATE)
+    assert again.verdict is first.verdict
+    assert numbers(again) == pytest.approx(numbers(first), abs=1e-12)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(cases(), losses, losses)
+def test_a_candidate_made_worse_throughout_is_never_promoted_where_it_was_not(
+    case: tuple[SuiteScores, list[VoteScore]], on_suites: float, on_votes: float
+) -> None:
+    scores, cast = case
+    if decide([scores], cast, GATE).verdict is Verdict.PROMOTE:
+        return
+    worse = msgspec.structs.replace(scores, candidate={item: score - on_suites for item, score in scores.candidate.items()})
+    less_liked = [msgspec.structs.replace(vote, candidate=vote.candidate - on_votes * (vote.label > 0)) for vote in cast]
+    for one, other in ((worse, cast), (scores, less_liked), (worse, less_liked)):
+        assert decide([one], other, GATE).verdict is not Verdict.PROMOTE

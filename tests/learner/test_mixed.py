@@ -1,0 +1,275 @@
+"""Of training: every signal moves the policy its way, nothing else does, and what diverged is never an adapter."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from learner.adapter import AdapterError, Card, check_adapter, write_adapter
+from learner.config import TrainSettings
+from learner.model import model_sha256
+from learner.rows import Row, RowKind, Split, write_rows
+from learner.train import job
+from learner.train.mixed import LOSSES, Diverged, train
+from learner.train.objective import kl_to_reference, row_means, token_logps, top_logps
+from learner.train.policy import Policy, Text
+from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Job, Result, Step
+from tests.learner.tiny import RANK, SETTINGS, corrections, replays, thumbs, weighed
+
+
+@pytest.fixture
+def policy(model_dir: Path, zero_dir: Path) -> Policy:
+    torch.set_num_threads(1)
+    return Policy(model_dir, zero_dir)
+
+
+def trained(policy: Policy, rows: Sequence[Row], **changes: object) -> list[Step]:
+    steps: list[Step] = []
+    train(policy, rows, msgspec.structs.replace(SETTINGS, **changes), steps.append)
+    return steps
+
+
+def answers(rows: Sequence[Row]) -> list[Text]:
+    return [(row.prompt_ids, row.answer_ids) for row in rows]
+
+
+def betters(rows: Sequence[Row]) -> list[Text]:
+    return [(row.prompt_ids, row.better_ids) for row in rows]
+
+
+@torch.no_grad()
+def means(policy: Policy, texts: Sequence[Text]) -> Tensor:
+    """Mean log-prob per token of each answer, by the policy as it is now."""
+    logits_TV, tokens_T, rows_T = policy.logits(texts)
+    return row_means(token_logps(logits_TV, tokens_T), rows_T, len(texts))
+
+
+def gain(policy: Policy, texts: Sequence[Text]) -> float:
+    """How much more likely than under the reference the answers have become, in the mean."""
+    with policy.reference():
+        before = means(policy, texts)
+    return float((means(policy, texts) - before).mean())
+
+
+def test_votes_raise_liked_answers_over_disliked_ones(policy: Policy) -> None:
+    rows = thumbs(16)
+    steps = trained(policy, rows)
+    liked, disliked = ([row for row in rows if row.label == label] for label in (1, -1))
+    assert gain(policy, answers(liked)) > gain(policy, answers(disliked)) + 0.3
+    assert [(step.step, step.steps) for step in steps] == [(n, 8) for n in range(1, 9)]
+    assert steps[-1].loss < steps[0].loss
+
+
+@pytest.mark.parametrize("label", [1, -1])
+def test_votes_of_one_kind_move_their_answers_that_way_without_the_other(policy: Policy, label: int) -> None:
+    rows = [row for row in thumbs(16) if row.label == label]
+    trained(policy, rows, nll_weight=0.0)
+    assert gain(policy, answers(rows)) * label > 0.05
+
+
+def test_a_correction_is_raised_over_what_it_corrects(policy: Policy) -> None:
+    rows = corrections(8)
+    trained(policy, rows)
+    assert gain(policy, betters(rows)) > gain(policy, answers(rows)) + 0.3
+    assert gain(policy, betters(rows)) > 0.1
+
+
+def test_replay_alone_leaves_the_policy_where_it_was(policy: Policy) -> None:
+    rows = replays(8)
+    steps = trained(policy, rows)
+    assert abs(steps[0].loss) < 1e-5
+    assert max(step.terms["kl"] for step in steps) < 1e-2
+    assert abs(gain(policy, answers(rows))) < 0.05
+
+
+def test_replay_holds_back_what_votes_would_move(model_dir: Path, zero_dir: Path) -> None:
+    def drift(kl_weight: float) -> float:
+        policy = Policy(model_dir, zero_dir)
+        trained(policy, [*thumbs(8), *replays(8)], kl_weight=kl_weight)
+        with policy.reference():
+            reference = top_logps(policy.logits(answers(replays(8)))[0], 128)
+        with torch.no_grad():
+            return float(kl_to_reference(policy.logits(answers(replays(8)))[0], reference).mean())
+
+    assert drift(kl_weight=5.0) < 0.5 * drift(kl_weight=0.0)
+
+
+def test_a_row_of_weight_zero_equals_a_row_that_is_not_there(model_dir: Path, zero_dir: Path) -> None:
+    kept, ignored = [*thumbs(8), *replays(2)], weighed([*thumbs(4, seed=9), *corrections(2), *replays(2, seed=9)], 0.0)
+    one, other = Policy(model_dir, zero_dir), Policy(model_dir, zero_dir)
+    trained(one, kept)
+    trained(other, [*ignored[:4], *kept, *ignored[4:]])
+    assert_same(one.adapter_tensors(), other.adapter_tensors())
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(model_dir: Path, zero_dir: Path) -> None:
+    rows = [*thumbs(12), *corrections(4), *replays(4)]
+
+    def adapter(seed: int) -> dict[str, Tensor]:
+        policy = Policy(model_dir, zero_dir)
+        trained(policy, rows, seed=seed)
+        return policy.adapter_tensors()
+
+    first = adapter(0)
+    assert_same(first, adapter(0))
+    other = adapter(1)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_a_token_is_judged_by_what_came_before_it(policy: Policy, model_dir: Path) -> None:
+    """The log-probs are those of the whole model run plainly over the text, one position before each token."""
+    rows = thumbs(6)
+    plain = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16)
+    for row, found in zip(rows, means(policy, answers(rows)), strict=True):
+        ids = torch.tensor([[*row.prompt_ids, *row.answer_ids]])
+        with torch.no_grad():
+            logps_T = plain(input_ids=ids).logits[0, :-1].float().log_softmax(1).gather(1, ids[0, 1:, None]).squeeze(1)
+        assert float(found) == pytest.approx(float(logps_T[len(row.prompt_ids) - 1 :].mean()), abs=0.05)  # bfloat16
+
+
+def test_texts_of_a_batch_do_not_see_each_other_or_the_padding(policy: Policy) -> None:
+    texts = answers(thumbs(6))
+    alone = torch.cat([means(policy, [text]) for text in texts])
+    torch.testing.assert_close(means(policy, texts), alone, atol=0.05, rtol=0)  # bfloat16
+
+
+def test_the_reference_stays_the_parent_while_the_policy_learns(policy: Policy) -> None:
+    texts = answers(thumbs(16))
+    before = means(policy, texts)
+    trained(policy, thumbs(16))
+    with policy.reference():
+        torch.testing.assert_close(means(policy, texts), before, atol=0, rtol=0)
+    assert not torch.allclose(means(policy, texts), before, atol=0.05)
+
+
+def test_a_continued_adapter_starts_as_its_parent_and_not_as_base(policy: Policy, model_dir: Path, tmp_path: Path) -> None:
+    rows = thumbs(16)
+    base = means(policy, answers(rows))
+    trained(policy, rows)
+    parent = means(policy, answers(rows))
+    write_adapter(tmp_path / "parent", policy.adapter_tensors(), RANK, model_dir, Card(model_sha256(model_dir), None, None))
+    child = Policy(model_dir, tmp_path / "parent")
+    torch.testing.assert_close(means(child, answers(rows)), parent, atol=0, rtol=0)
+    with child.reference():
+        torch.testing.assert_close(means(child, answers(rows)), parent, atol=0, rtol=0)
+    assert not torch.allclose(parent, base, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes"),
+    [
+        pytest.param(thumbs(16), {"learning_rate": math.inf}, id="infinite learning rate"),
+        pytest.param(thumbs(16), {"learning_rate": 1e30}, id="huge learning rate"),
+        pytest.param(weighed(thumbs(8), math.inf), {"passes": 1}, id="infinite weight, one step"),
+        pytest.param(replays(4), {"kl_weight": math.nan, "passes": 1}, id="KL weight not a number, one step"),
+    ],
+)
+def test_a_loss_that_is_no_longer_a_number_is_never_trained_on(policy: Policy, rows: list[Row], changes: dict[str, float]) -> None:
+    with pytest.raises(Diverged, match="diverged at step"):
+        trained(policy, rows, **changes)
+
+
+def test_rows_that_all_weigh_nothing_are_refused(policy: Policy) -> None:
+    with pytest.raises(Diverged, match="no row of any weight"):
+        trained(policy, weighed(thumbs(4), 0.0))
+
+
+def job_folder(folder: Path, model_dir: Path, parent_dir: Path, rows: Sequence[Row], settings: TrainSettings = SETTINGS) -> Path:
+    folder.mkdir()
+    write_rows(folder / ROWS, rows)
+    (folder / JOB).write_bytes(msgspec.json.encode(Job(str(model_dir), "base", str(parent_dir), "dataset-1", settings)))
+    return folder
+
+
+def result_in(folder: Path) -> Result:
+    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Result)
+
+
+def test_a_job_leaves_an_adapter_that_can_be_served_with_proof_that_it_learnt(
+    model_dir: Path, zero_dir: Path, tmp_path: Path
+) -> None:
+    rows = [*thumbs(16), *corrections(4), *replays(4)]
+    heldout = [msgspec.structs.replace(row, split=Split.HELDOUT) for row in thumbs(4, seed=5)]
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, [*rows, *heldout])
+    result = job.run(folder)
+    assert result == result_in(folder) and result.error is None
+    assert result.rows == len(rows)  # those held out are never seen
+    assert check_adapter(folder / ADAPTER, model_dir, RANK) == Card(model_sha256(model_dir), "base", "dataset-1")
+    steps = [msgspec.json.decode(line, type=Step) for line in (folder / METRICS).read_bytes().splitlines()]
+    assert [step.step for step in steps] == [*range(1, steps[-1].steps + 1)] and len(steps) == 12
+    assert all(math.isfinite(step.loss) and {"loss", "grad_norm"} <= step.terms.keys() for step in steps)
+    assert result.final_loss == pytest.approx(sum(step.loss for step in steps[-3:]) / 3)
+
+    parent, candidate = Policy(model_dir, zero_dir), Policy(model_dir, folder / ADAPTER)
+    assert len(result.probes) == job.PROBES
+    for probe in result.probes:
+        text = (tuple(probe.token_ids[:1]), tuple(probe.token_ids[1:]))
+        for policy, told in ((parent, probe.parent_logprobs), (candidate, probe.candidate_logprobs)):
+            with torch.no_grad():
+                logits_TV, tokens_T, _ = policy.logits([text])
+            assert token_logps(logits_TV, tokens_T).tolist() == pytest.approx(told, abs=1e-4)
+        assert max(abs(a - b) for a, b in zip(probe.parent_logprobs, probe.candidate_logprobs, strict=True)) > 0.1
+
+
+def test_a_job_that_diverges_leaves_its_reason_and_no_adapter(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, learning_rate=1e30)
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(16), settings)
+    job.run(folder)
+    result = result_in(folder)
+    assert result.error is not None and "diverged at step" in result.error
+    assert result.probes == [] and result.final_loss is None
+    assert not (folder / ADAPTER).exists()
+
+
+def test_a_job_that_diverges_after_an_earlier_try_leaves_no_adapter(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(8))
+    job.run(folder)
+    spoilt = msgspec.structs.replace(SETTINGS, learning_rate=1e30)
+    (folder / JOB).write_bytes(msgspec.json.encode(Job(str(model_dir), "base", str(zero_dir), "dataset-1", spoilt)))
+    job.run(folder)
+    assert result_in(folder).error is not None
+    assert not (folder / ADAPTER).exists()
+
+
+def test_weights_spoilt_by_the_very_last_step_are_an_error_too(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, learning_rate=1e30, passes=1)  # one step: no loss is taken after it
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(8), settings)
+    job.run(folder)
+    assert result_in(folder).error is not None
+    assert not (folder / ADAPTER).exists()
+
+
+def test_a_job_run_again_replaces_what_an_interrupted_one_left(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(8))
+    shutil.copytree(zero_dir, folder / f"{ADAPTER}.tmp")
+    shutil.copytree(zero_dir, folder / ADAPTER)
+    assert job.run(folder).error is None
+    assert check_adapter(folder / ADAPTER, model_dir, RANK).dataset_id == "dataset-1"
+    assert not (folder / f"{ADAPTER}.tmp").exists()
+
+
+def test_a_parent_of_another_rank_makes_no_adapter(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, rank=2 * RANK, passes=1)
+    folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(8), settings)
+    job.run(folder)
+    assert result_in(folder).error is not None
+    assert not (folder / ADAPTER).exists()
+    with pytest.raises(AdapterError):
+        check_adapter(zero_dir, model_dir, settings.rank)
+
+
+def test_every_kind_of_row_can_be_learnt_from() -> None:
+    assert set(LOSSES) == set(RowKind)

@@ -1,0 +1,39 @@
+"""Of the schedule: a cycle starts for enough evidence of enough people, or for any at all when it has been long."""
+
+from __future__ import annotations
+
+import pytest
+
+from learner.config import ScheduleSettings
+from learner.schedule import due
+from storage.feedback import EvidenceCount
+
+SETTINGS = ScheduleSettings(interval_s=1000, min_new_votes=20, min_minority_votes=5, min_people=3)
+SOON, LATE = 10.0, 1000.0
+
+
+def fresh(up: int = 0, down: int = 0, people: int = 3, corrections: int = 0, comments: int = 0) -> EvidenceCount:
+    return EvidenceCount(up + down + corrections + comments, people, up, down, corrections)
+
+
+@pytest.mark.parametrize(
+    ("count", "since_last_s", "expected"),
+    [
+        pytest.param(fresh(people=0), SOON, None, id="nothing"),
+        pytest.param(fresh(people=0), 1e9, None, id="nothing for ever"),
+        pytest.param(fresh(15, 5), SOON, "evidence", id="just enough"),
+        pytest.param(fresh(5, 15), SOON, "evidence", id="just enough, mostly down"),
+        pytest.param(fresh(14, 5), SOON, None, id="one vote too few"),
+        pytest.param(fresh(16, 4), SOON, None, id="one dislike too few"),
+        pytest.param(fresh(4, 16), SOON, None, id="one like too few"),
+        pytest.param(fresh(15, 5, people=2), SOON, None, id="one person too few"),
+        pytest.param(fresh(500, 0), SOON, None, id="a crowd of one opinion"),
+        pytest.param(fresh(15, 5), LATE, "evidence", id="enough and late"),
+        pytest.param(fresh(1, 0, people=1), LATE, "interval", id="a vote, and the interval to the second"),
+        pytest.param(fresh(1, 0, people=1), LATE - 0.1, None, id="a vote, and not yet"),
+        pytest.param(fresh(corrections=1, people=1), LATE, "interval", id="a correction"),
+        pytest.param(fresh(corrections=500), SOON, None, id="corrections are not votes"),
+    ],
+)
+def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str | None) -> None:
+    assert due(count, since_last_s, SETTINGS) == expected

@@ -1,0 +1,33 @@
+"""Scores come back for exactly the suite they were made on, the newest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.cycles import insert_cycle
+from storage.evaluations import insert_evaluation, select_evaluations, select_scores
+from tests.storage.loop import furnish_adapters, in_transaction
+
+
+def test_scores_are_those_of_the_newest_evaluation_on_exactly_this_suite(tmp_path: Path) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await insert_cycle(connection, "manual", "kto", 1.0)
+        await furnish_adapters(connection, "v1", "v2")
+        first = await insert_evaluation(connection, 1, "v1", "bias", "aa", {"x": 0.0, "y": 1.0}, 2.0)
+        second = await insert_evaluation(connection, 1, "v1", "bias", "aa", {"x": 1.0, "y": 1.0}, 3.0)
+        await insert_evaluation(connection, 1, "v1", "bias", "bb", {"x": 0.25}, 4.0)
+        assert (first.mean, second.mean) == (0.5, 1.0)
+        assert await select_scores(connection, "v1", "bias", "aa") == {"x": 1.0, "y": 1.0}
+        assert await select_scores(connection, "v1", "bias", "cc") is None
+        assert await select_scores(connection, "v2", "bias", "aa") is None
+        assert (await select_evaluations(connection, 1))[:2] == [first, second]
+
+    in_transaction(tmp_path / "db", body)
+
+
+def test_no_scores_are_no_evaluation(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'v1' on 'bias'"):
+        in_transaction(tmp_path / "db", lambda connection: insert_evaluation(connection, 1, "v1", "bias", "a", {}, 1.0))
