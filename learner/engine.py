@@ -20,6 +20,7 @@ KEEP_ALIVE_S = 1.0  # well below vLLM's 5 s: a connection it closes just as we u
 CONTROL_TIMEOUT_S = 60.0  # loading an adapter, asking for the models
 T = TypeVar("T")
 
+SCORE_FROM = "score_from"  # what `service/vllm_score_tail.py` looks for in a request
 LOW_PRIORITY = 100  # vLLM serves smaller numbers first; people's requests are 0
 
 
@@ -151,8 +152,8 @@ class Engine:
         async with self._post("/v1/chat/completions", body, {"X-Request-Id": request_id}) as response:
             return _decode_completion(await response.read())
 
-    async def score(self, model: str, token_ids: Sequence[int], priority: int = LOW_PRIORITY) -> list[float]:
-        """log p(token | tokens before it) under `model`, for every token but the first: len(token_ids) - 1 floats.
+    async def score(self, model: str, token_ids: Sequence[int], start: int = 1, priority: int = LOW_PRIORITY) -> list[float]:
+        """log p(token | tokens before it) under `model`, for each of token_ids[start:]. The first token has none.
 
         Raises `EngineError` also when another model than the one asked for answered.
         """
@@ -163,13 +164,14 @@ class Engine:
             "temperature": 0,
             "prompt_logprobs": 0,
             "priority": priority,
+            "vllm_xargs": {SCORE_FROM: start},  # a shared beginning need not be computed again
         }
         async with self._post("/v1/completions", body, {}) as response:
             text = msgspec.json.decode(await response.read(), type=_Text)
         if text.model != model:
             raise EngineError(500, f"asked {model!r} for log-probs, but {text.model!r} answered")
         rows = text.choices[0].prompt_logprobs or []
-        return [row[str(token)]["logprob"] for row, token in zip(rows[1:], token_ids[1:], strict=True) if row]
+        return [row[str(token)]["logprob"] for row, token in zip(rows[start:], token_ids[start:], strict=True) if row]
 
     async def models(self) -> dict[str, str | None]:
         """Names of what can be asked for, each with the folder it was loaded from."""

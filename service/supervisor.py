@@ -327,7 +327,7 @@ def engine_env(settings: EngineSettings) -> dict[str, str]:
         "VLLM_LOG_STATS_INTERVAL": "60",  # seconds between lines in the log
     }
     if _on_cpu(settings):
-        env["VLLM_PLUGINS"] = "ratchet_cpu_lora"
+        env["VLLM_PLUGINS"] = "ratchet_cpu_lora,ratchet_score_tail"
         env["VLLM_CPU_OMP_THREADS_BIND"] = settings.threads or ",".join(map(str, sorted(os.sched_getaffinity(0))))
         openmp = Path(sys.prefix, "lib", "libiomp5.so")
         if openmp.exists():  # twice the tokens per second of PyTorch's own OpenMP

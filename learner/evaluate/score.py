@@ -59,7 +59,7 @@ async def _probability_of_right(engine: Engine, model: str, prompt: Sequence[Tur
 
 async def answer_mean(engine: Engine, model: str, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> float:
     """Mean log-prob per token of an answer that follows a prompt."""
-    logprobs = (await engine.score(model, [*prompt_ids, *answer_ids]))[len(prompt_ids) - 1 :]
+    logprobs = await engine.score(model, [*prompt_ids, *answer_ids], start=len(prompt_ids))
     return sum(logprobs) / len(logprobs)
 
 

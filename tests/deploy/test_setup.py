@@ -226,7 +226,7 @@ def test_interrupt_is_one_line(checkout: Checkout) -> None:
     checkout.fake("slow", f'[[ $1 == -m ]] && {{ : > "{checkout.bin}/started"; exec sleep 30; }}; exec "{BASE_PYTHON}" "$@" ')
     python = checkout.fake("shim", f'[[ $2 == *version_info* ]] && echo "3.{sys.version_info.minor}.0 {checkout.bin}/slow"')
     up = subprocess.Popen(
-        [checkout.root / "deploy/up"],
+        ["env", "--default-signal=INT", checkout.root / "deploy/up"],  # or it stays ignored where the tests run in the background
         env=checkout.env | {"RATCHET_PYTHON": str(python)},
         stderr=subprocess.PIPE,
         text=True,
@@ -258,8 +258,9 @@ def test_moved_checkout_gets_a_venv_of_its_own(installed: Checkout, tmp_path: Pa
 
 
 def test_this_checkout_is_installed() -> None:
-    plugins = importlib.metadata.entry_points(group="vllm.general_plugins")
-    assert [plugin.value for plugin in plugins if plugin.name == "ratchet_cpu_lora"] == ["service.vllm_cpu_lora:register"]
+    plugins = {plugin.name: plugin.value for plugin in importlib.metadata.entry_points(group="vllm.general_plugins")}
+    assert plugins["ratchet_cpu_lora"] == "service.vllm_cpu_lora:register"
+    assert plugins["ratchet_score_tail"] == "service.vllm_score_tail:register"
     assert not list(ROOT.glob("*.egg-info"))
 
 

@@ -80,7 +80,7 @@ def assert_written_by_one_version(service: Service, ids: list[str], author: str,
         assert kept is not None
         text = [*kept.prompt_token_ids, *kept.token_ids]
         own, others = (
-            service.call(service.parts.engine.score(model, text))[len(kept.prompt_token_ids) - 1 :] for model in (author, other)
+            service.call(service.parts.engine.score(model, text, start=len(kept.prompt_token_ids))) for model in (author, other)
         )
         half = len(own) // 2
         for part in (slice(0, half), slice(half, None)):

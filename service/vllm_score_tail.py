@@ -1,0 +1,79 @@
+"""A vLLM plugin that scores the end of a text without computing its beginning again.
+
+Where log-probs of a prompt are asked for, vLLM computes the whole prompt, since cached positions have none. The four
+choices of a question share all but their last words, so most of an evaluation would be the same work done again. A
+request that says `vllm_xargs = {"score_from": n}` wants log-probs of token n and those after it only: here it may take the
+positions before from the prefix cache, and never more. Log-probs it did not ask for are zero. vLLM loads the plugin by
+its entry point `vllm.general_plugins` in every process; without it the request is answered in full.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from learner.engine import SCORE_FROM
+
+logger = logging.getLogger("vllm.ratchet")
+
+KNOWN_VERSIONS = ("0.32",)
+
+
+def register() -> None:
+    """Teach vLLM `score_from`; do nothing on a version not known to fit."""
+    import vllm
+
+    if not vllm.__version__.startswith(KNOWN_VERSIONS):
+        logger.warning("vLLM %s is not one of %s: texts are scored whole", vllm.__version__, ", ".join(KNOWN_VERSIONS))
+        return
+    from vllm.v1.core.kv_cache_manager import KVCacheManager
+    from vllm.v1.outputs import LogprobsTensors
+    from vllm.v1.request import Request
+
+    request_class: Any = Request
+    request_class.get_skip_reading_prefix_cache = _unless_a_tail_is_scored(request_class.get_skip_reading_prefix_cache)
+    manager_class: Any = KVCacheManager
+    manager_class.get_computed_blocks = _up_to_the_tail(manager_class.get_computed_blocks)
+    tensors_class: Any = LogprobsTensors
+    tensors_class.empty_cpu = staticmethod(_zeroed(tensors_class.empty_cpu))
+
+
+def score_from(request: Any) -> int | None:
+    """The first token whose log-prob the request wants, where it says so."""
+    extra = getattr(request.sampling_params, "extra_args", None) or {}
+    return int(extra[SCORE_FROM]) if SCORE_FROM in extra else None
+
+
+def _unless_a_tail_is_scored(skip_reading_prefix_cache: Any) -> Any:
+    def skip(self: Any) -> bool:
+        return bool(skip_reading_prefix_cache(self)) and score_from(self) is None
+
+    return skip
+
+
+def _up_to_the_tail(get_computed_blocks: Any) -> Any:
+    """Token n's log-prob comes from position n - 1, which therefore may not be a cached one."""
+
+    def computed(self: Any, request: Any) -> Any:
+        blocks, tokens, boundary = get_computed_blocks(self, request)
+        first = score_from(request)
+        if first is None or tokens < first:
+            return blocks, tokens, boundary
+        block_tokens = self.coordinator.single_type_managers[0].block_size
+        kept_tokens = (first - 1) // block_tokens * block_tokens
+        return self.truncate_computed_blocks(blocks, kept_tokens), kept_tokens, boundary
+
+    return computed
+
+
+def _zeroed(empty_cpu: Any) -> Any:
+    """What is not computed must still be numbers and tokens: vLLM decodes every row of these, and writes them as JSON."""
+
+    def zeros(positions: int, tokens_per_position: int) -> Any:
+        tensors = empty_cpu(positions, tokens_per_position)
+        tensors.logprob_token_ids.zero_()
+        tensors.logprobs.zero_()
+        tensors.selected_token_ranks.zero_()
+        return tensors
+
+    return zeros
