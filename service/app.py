@@ -54,7 +54,7 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
     """A working service without its HTTP: storage, engine, router, learner. The engine may still be starting."""
     model_dir = await asyncio.to_thread(ensure_model, config.model, models_dir())
     clock = Clock(injected=config.clock == "injected")
-    database = await Database.open(home / DATABASE)
+    database = await Database.open(config.storage.url or home / DATABASE, config.storage)
     artifacts = Artifacts(home)
     artifacts.clear_temporary()
     live = await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)

@@ -18,7 +18,6 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.problem import Problem
 from storage import people
@@ -87,12 +86,6 @@ class Gatekeeper:
             raise Problem("not_authenticated", f"no operator key: send the one in <home>/{OPERATOR_KEY_FILE} as a bearer key")
         if not hmac.compare_digest(sha256(key), self._operator_sha256):
             raise Problem("not_allowed", "this key is not the operator's")
-
-
-async def ensure_person(connection: AsyncConnection, person: Person) -> None:
-    """Puts a person into the database at their first write."""
-    if await people.select_person(connection, person.id) is None:
-        await people.insert_person(connection, person)
 
 
 def _person_of(kind: str, secret: str) -> Person:

@@ -40,6 +40,7 @@ from storage.records import MessageStatus, Person
 logger = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
 Event = bytes | None  # None ends the stream
+CONVERSATION = "conversation_id"  # in a request's metadata: the conversation it continues
 PASSED_ON = (
     "temperature",
     "top_p",
@@ -73,7 +74,8 @@ class Chat:
         """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token."""
         adapter = self._router.resolve(request.model)
         conversation_id = await self._conversation(request, person)
-        turn = Turn.begin(person, conversation_id, request.messages, adapter, self._clock())
+        metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
+        turn = Turn.begin(person, conversation_id, request.messages, adapter, metadata, self._clock())
         body = self._engine_body(request, adapter)
         headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
         if not request.stream:
@@ -97,7 +99,7 @@ class Chat:
 
     async def _conversation(self, request: ChatRequest, person: Person) -> str | None:
         """The conversation that the request continues, if it names one of this person's."""
-        named = (request.metadata or {}).get("conversation_id")
+        named = (request.metadata or {}).get(CONVERSATION)
         if named is None:
             return None
         found = await self._database.read(lambda c: conversations.select_conversation(c, named, person.id))

@@ -12,8 +12,10 @@ from msgspec import Struct
 from learner.config import LearnerSettings
 from learner.model import BUILTIN
 from service.supervisor import EngineSettings
+from storage.settings import StorageSettings
 
 FILE = "ratchet.toml"
+STORAGE_URL = "RATCHET_STORAGE_URL"  # takes the place of storage.url
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -38,6 +40,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
     learner: LearnerSettings = LearnerSettings()
+    storage: StorageSettings = StorageSettings()
 
 
 def default_home() -> Path:
@@ -57,6 +60,8 @@ def load_config(home: Path) -> Config:
         config = msgspec.toml.decode(file.read_bytes(), type=Config) if file.exists() else Config()
     except msgspec.DecodeError as error:
         raise ConfigError(f"{file}: {error}") from error
+    if url := os.environ.get(STORAGE_URL):  # it may hold a password, which does not belong into a file
+        config = msgspec.structs.replace(config, storage=msgspec.structs.replace(config.storage, url=url))
     if config.engine.lora_rank != config.learner.train.rank:
         raise ConfigError(
             f"{file}: engine.lora_rank is {config.engine.lora_rank} and learner.train.rank {config.learner.train.rank}; "

@@ -10,10 +10,10 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth import Gatekeeper, ensure_person
+from service.auth import Gatekeeper
 from service.problem import Problem
 from service.wire import FeedbackReceipt, FeedbackRequest
-from storage import conversations, feedback
+from storage import conversations, feedback, people
 from storage.database import Database
 from storage.records import Feedback, FeedbackKind, Person, Role, new_id
 
@@ -38,7 +38,7 @@ async def give(connection: AsyncConnection, said: FeedbackRequest, person: Perso
         message = await conversations.select_owned_message(connection, answer_id, person.id)
         if message is None or message.role is not Role.ASSISTANT:
             raise Problem("not_found", f"you have no completion {answer_id!r}", "completion_id")
-    await ensure_person(connection, person)
+    await people.ensure_person(connection, person)
     submission_id = said.id or new_id("fb")
     rows: Sequence[Feedback] = await feedback.select_submission(connection, person.id, submission_id)
     if rows and rows[0].message_id != said.completion_id:

@@ -12,6 +12,7 @@ from learner.adapter import AdapterError
 from learner.context import StageError
 from learner.engine import EngineError
 from learner.schedule import Busy
+from storage.database import UnavailableError
 
 logger = logging.getLogger(__name__)
 STATUS = {
@@ -26,6 +27,7 @@ STATUS = {
     "internal": 500,
     "engine_failed": 502,
     "not_ready": 503,
+    "not_kept": 503,
 }
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 RETRY_AFTER_S = "2"
@@ -80,6 +82,8 @@ def _problem_of(error: Exception) -> Problem:
             return of_engine(error)
         case Busy() | StageError() | AdapterError():
             return Problem("conflict", str(error))
+        case UnavailableError():
+            return Problem("not_kept", f"this cannot be kept now ({error}): try again in a moment")
         case HTTPException(status_code=status):
             return _problem_of_http(error, status)
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -9,10 +10,11 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.engine import Completion
-from service.auth import ensure_person
 from service.wire import ChatMessage
-from storage import conversations
+from storage import conversations, people
 from storage.records import Conversation, Message, MessageStatus, Person, Role, new_id
+
+TITLE_CHARACTERS = 80
 
 
 class Turn(Struct):
@@ -24,6 +26,7 @@ class Turn(Struct):
     messages: Sequence[ChatMessage]
     adapter: str
     created_at_s: float
+    metadata: dict[str, str] = {}  # attached to the answer
     started: float = 0.0  # monotonic, for latencies
     engine_model: str | None = None
     prompt_token_ids: tuple[int, ...] = ()
@@ -34,7 +37,13 @@ class Turn(Struct):
 
     @classmethod
     def begin(
-        cls, person: Person, conversation_id: str | None, messages: Sequence[ChatMessage], adapter: str, now_s: float
+        cls,
+        person: Person,
+        conversation_id: str | None,
+        messages: Sequence[ChatMessage],
+        adapter: str,
+        metadata: dict[str, str],
+        now_s: float,
     ) -> Turn:
         return cls(
             new_id("chatcmpl"),
@@ -43,6 +52,7 @@ class Turn(Struct):
             messages,
             adapter,
             now_s,
+            metadata,
             started=time.monotonic(),
         )
 
@@ -66,6 +76,12 @@ class Turn(Struct):
         return self.engine_model is not None
 
     @property
+    def title(self) -> str:
+        """What a conversation that begins with this turn is called: the first words of its first question."""
+        asked = next((message.text for message in self.messages if message.role == "user"), "")
+        return textwrap.shorten(asked, TITLE_CHARACTERS, placeholder="…")
+
+    @property
     def text(self) -> str:
         return "".join(self.content)
 
@@ -73,6 +89,7 @@ class Turn(Struct):
         return Message(
             id=self.id,
             conversation_id=self.conversation_id,
+            person_id=self.person.id,
             parent_id=parent_id,
             role=Role.ASSISTANT,
             content=self.text,
@@ -85,6 +102,7 @@ class Turn(Struct):
             finish_reason=self.finish_reason,
             first_token_ms=self.first_token_ms,
             latency_ms=self._elapsed_ms(),
+            metadata=self.metadata,
         )
 
     def _elapsed_ms(self) -> float:
@@ -93,9 +111,12 @@ class Turn(Struct):
 
 async def keep_turn(connection: AsyncConnection, turn: Turn, status: MessageStatus) -> None:
     """Writes the turn in one transaction: person, conversation, what was said before where it is new, the answer."""
-    await ensure_person(connection, turn.person)
+    await people.ensure_person(connection, turn.person)
     if await conversations.select_conversation(connection, turn.conversation_id, turn.person.id) is None:
-        await conversations.insert_conversation(connection, Conversation(turn.conversation_id, turn.person.id, turn.created_at_s))
+        begun = Conversation(turn.conversation_id, turn.person.id, turn.created_at_s, turn.title, turn.created_at_s)
+        await conversations.insert_conversation(connection, begun)
+    else:
+        await conversations.touch_conversation(connection, turn.conversation_id, turn.created_at_s)
     parent_id: str | None = None
     for message in turn.messages:
         parent_id = await _find_or_add(connection, turn, message, parent_id)
@@ -108,6 +129,7 @@ async def _find_or_add(connection: AsyncConnection, turn: Turn, message: ChatMes
         if child.role == message.role and child.content == message.text:
             return child.id
     status = MessageStatus.CLIENT if message.role == "assistant" else MessageStatus.COMPLETE
-    added = Message(new_id("msg"), turn.conversation_id, parent_id, Role(message.role), message.text, status, turn.created_at_s)
+    role, owner = Role(message.role), turn.person.id
+    added = Message(new_id("msg"), turn.conversation_id, owner, parent_id, role, message.text, status, turn.created_at_s)
     await conversations.insert_message(connection, added)
     return added.id

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, literal_column, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Adapter, AdapterState
 from storage.rows import insert, select_all, select_one
 from storage.tables import adapters
-
-ARRIVAL = literal_column("adapters.rowid", Integer)  # breaks ties between adapters of the same instant
 
 
 async def insert_adapter(connection: AsyncConnection, adapter: Adapter) -> None:
@@ -24,8 +22,7 @@ async def select_adapter(connection: AsyncConnection, name: str) -> Adapter | No
 
 async def select_adapters(connection: AsyncConnection) -> list[Adapter]:
     """Every adapter, newest first."""
-    statement = select(adapters).order_by(adapters.c.created_at_s.desc(), ARRIVAL.desc())
-    return await select_all(connection, statement, Adapter)
+    return await select_all(connection, select(adapters).order_by(adapters.c.position.desc()), Adapter)
 
 
 async def update_adapter_state(connection: AsyncConnection, name: str, state: AdapterState) -> None:

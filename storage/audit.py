@@ -13,7 +13,7 @@ from storage.tables import audit
 async def insert_audit(
     connection: AsyncConnection, actor: str, action: str, subject: str, detail: str, created_at_s: float
 ) -> AuditEntry:
-    """Add an entry with the newest id plus one."""
+    """Add an entry, with an id above all before it."""
     values = {"actor": actor, "action": action, "subject": subject, "detail": detail, "created_at_s": created_at_s}
     number = await insert_numbered(connection, audit, values)
     return AuditEntry(number, actor, action, subject, detail, created_at_s)

@@ -1,4 +1,4 @@
-"""Conversations: trees of messages, each owned by one person."""
+"""Conversations: trees of messages, each owned by one person. Ownership is in the WHERE, so that no caller can forget it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Integer, Select, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, Select, delete, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Conversation, Message
 from storage.rows import insert, select_all, select_number, select_one
-from storage.tables import conversations, messages
+from storage.tables import conversations, feedback, messages
 
-ARRIVAL = literal_column("messages.rowid", Integer)  # breaks ties between messages of the same instant
+AGE = tuple_(conversations.c.updated_at_s, conversations.c.id)
 
 
 async def insert_conversation(connection: AsyncConnection, conversation: Conversation) -> None:
@@ -25,6 +25,54 @@ async def select_conversation(connection: AsyncConnection, id: str, person_id: s
     """The conversation, if it is this person's."""
     statement = select(conversations).where(conversations.c.id == id, conversations.c.person_id == person_id)
     return await select_one(connection, statement, Conversation)
+
+
+async def select_conversations(
+    connection: AsyncConnection, person_id: str, limit: int, after: str | None = None, search: str = ""
+) -> list[Conversation]:
+    """A page of this person's conversations, the one last talked in first; `after` is the id that ended the page before.
+
+    `search` finds words in titles and messages, in any case.
+    """
+    where: list[ColumnElement[bool]] = [conversations.c.person_id == person_id]
+    if after is not None:
+        last = select(conversations.c.updated_at_s, conversations.c.id)
+        where.append(last.where(conversations.c.id == after, *where).scalar_subquery() > AGE)
+    if search:
+        said = select(messages.c.id).where(messages.c.conversation_id == conversations.c.id)
+        in_messages = said.where(messages.c.content.icontains(search, autoescape=True)).exists()
+        where.append(conversations.c.title.icontains(search, autoescape=True) | in_messages)
+    statement = select(conversations).where(*where)
+    newest = statement.order_by(conversations.c.updated_at_s.desc(), conversations.c.id.desc())
+    return await select_all(connection, newest.limit(limit), Conversation)
+
+
+async def update_title(connection: AsyncConnection, id: str, person_id: str, title: str) -> None:
+    """Rename a conversation of this person's; LookupError if they have none of this id."""
+    own = (conversations.c.id == id, conversations.c.person_id == person_id)
+    if (await connection.execute(update(conversations).where(*own).values(title=title))).rowcount == 0:
+        raise LookupError(f"no conversation {id!r}")
+
+
+async def touch_conversation(connection: AsyncConnection, id: str, at_s: float) -> None:
+    """Note that something was said in it."""
+    await connection.execute(update(conversations).where(conversations.c.id == id).values(updated_at_s=at_s))
+
+
+async def delete_conversation(connection: AsyncConnection, id: str, person_id: str) -> None:
+    """Remove it with its messages and all feedback on them; LookupError if this person has none of this id."""
+    if await select_conversation(connection, id, person_id) is None:
+        raise LookupError(f"no conversation {id!r}")
+    inside = select(messages.c.id).where(messages.c.conversation_id == id)
+    await connection.execute(delete(feedback).where(feedback.c.message_id.in_(inside)))
+    await connection.execute(delete(messages).where(messages.c.conversation_id == id))
+    await connection.execute(delete(conversations).where(conversations.c.id == id))
+
+
+async def select_messages(connection: AsyncConnection, conversation_id: str, person_id: str) -> list[Message]:
+    """Every message of this person's conversation, over all its branches, parents before their children."""
+    own = (messages.c.conversation_id == conversation_id, messages.c.person_id == person_id)
+    return await select_all(connection, select(messages).where(*own).order_by(messages.c.position), Message)
 
 
 async def insert_message(connection: AsyncConnection, message: Message) -> None:
@@ -44,14 +92,14 @@ async def select_message(connection: AsyncConnection, id: str) -> Message | None
 
 async def select_owned_message(connection: AsyncConnection, id: str, person_id: str) -> Message | None:
     """The message, if its conversation is this person's."""
-    owned = select(messages).join(conversations).where(conversations.c.person_id == person_id)
-    return await select_one(connection, owned.where(messages.c.id == id), Message)
+    statement = select(messages).where(messages.c.id == id, messages.c.person_id == person_id)
+    return await select_one(connection, statement, Message)
 
 
 async def select_children(connection: AsyncConnection, conversation_id: str, parent_id: str | None) -> list[Message]:
     """The messages that follow this one, oldest first; with None those that open the conversation."""
     siblings = (messages.c.conversation_id == conversation_id, messages.c.parent_id == parent_id)
-    statement = select(messages).where(*siblings).order_by(messages.c.created_at_s, ARRIVAL)
+    statement = select(messages).where(*siblings).order_by(messages.c.position)
     return await select_all(connection, statement, Message)
 
 

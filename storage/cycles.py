@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Cycle, CycleState, Stage, StageName
-from storage.rows import insert_numbered, select_all, select_number, select_one
+from storage.rows import insert, insert_numbered, select_all, select_number, select_one
 from storage.tables import cycles, stages
 
 LEARNT = (CycleState.PROMOTED, CycleState.REJECTED)
@@ -18,7 +17,7 @@ ORDER = {name: number for number, name in enumerate(StageName)}
 
 
 async def insert_cycle(connection: AsyncConnection, trigger: str, method: str, started_at_s: float) -> Cycle:
-    """Begin a cycle: running, with the newest id plus one."""
+    """Begin a cycle: running, with an id above all before it."""
     begun = Cycle(id=0, trigger=trigger, method=method, state=CycleState.RUNNING, started_at_s=started_at_s)
     values = msgspec.structs.asdict(begun)
     del values["id"]
@@ -76,12 +75,12 @@ async def last_seen(connection: AsyncConnection) -> int:
 async def start_stage(connection: AsyncConnection, cycle_id: int, name: StageName, started_at_s: float) -> Stage:
     """Begin a stage, or begin it again if it never finished; ValueError if it has finished."""
     begun = Stage(cycle_id=cycle_id, name=name, started_at_s=started_at_s)
-    statement = upsert(stages).values(msgspec.structs.asdict(begun))
-    again = statement.on_conflict_do_update(set_={"started_at_s": started_at_s}, where=stages.c.ended_at_s.is_(None)).returning(
-        stages.c.name
-    )
-    if (await connection.execute(again)).first() is None:
-        raise ValueError(f"stage {name.value!r} of cycle {cycle_id} has already finished")
+    same = (stages.c.cycle_id == cycle_id, stages.c.name == name)
+    again = update(stages).where(*same, stages.c.ended_at_s.is_(None)).values(started_at_s=started_at_s)
+    if (await connection.execute(again)).rowcount == 0:
+        if await select_one(connection, select(stages).where(*same), Stage) is not None:
+            raise ValueError(f"stage {name.value!r} of cycle {cycle_id} has already finished")
+        await insert(connection, stages, [begun])
     return begun
 
 

@@ -1,27 +1,32 @@
-"""The SQLite database: one connection that writes, in batches, and a few that read.
+"""The database: one connection that writes, in batches, and a few that read.
 
-`await db.write(fn)` returns when what `fn` wrote is on disk. Everyone who waits at the same moment shares one commit
-(one fsync), yet each `fn` has its own savepoint, so one that fails takes back only its own.
+`await db.write(fn)` returns when what `fn` wrote is as safe as the durability says:
+
+| durability | a commit holds                   | when `write` returns, it survives |
+|------------|----------------------------------|-----------------------------------|
+| `strict`   | one operation                    | a power cut                       |
+| `group`    | all that waited at the same time | a power cut                       |
+| `async`    | all that waited at the same time | the end of the process            |
+
+Whoever shares a commit shares one fsync, yet each `fn` has its own savepoint, so one that fails takes back only its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from storage.connect import database_url, is_sqlite, is_unavailable, open_readers, open_writer
+from storage.migrate import migrate
+from storage.settings import StorageSettings
 
 T = TypeVar("T")
 Operation = Callable[[AsyncConnection], Awaitable[T]]
@@ -29,14 +34,11 @@ Waiting = tuple[Operation[Any], asyncio.Future[Any]]
 Settlement = Callable[[], None]  # tells the caller how it went
 
 BATCH = 256  # operations that share a commit, at most
-WAITING = 4096  # operations in the queue before `write` itself waits
-READERS = 4
-BUSY_TIMEOUT_MS = 5_000
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}")
+RETRY_AFTER_S = 2.0  # after a commit that failed, before work is taken on again whose outcome must be kept
 
 
-class NewerSchemaError(Exception):
-    """The database was made by a newer version of this program, which must not touch it."""
+class UnavailableError(Exception):
+    """Nothing was kept, and the same may work later: the queue or the disk is full, or the database is out of reach."""
 
 
 class DatabaseClosedError(Exception):
@@ -46,23 +48,23 @@ class DatabaseClosedError(Exception):
 class Database:
     """An open database. Make one with `open`, in the event loop that uses it, and `close` it: threads hang on it."""
 
-    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, connection: AsyncConnection) -> None:
+    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, settings: StorageSettings) -> None:
         self.commits = 0
-        self._writing, self._reading, self._connection = writing, reading, connection
-        self._queue: asyncio.Queue[Waiting] = asyncio.Queue(WAITING)
+        self.is_shared = not is_sqlite(writing.url)  # whether other services may use it at the same time
+        self._problem: tuple[str, float] | None = None  # why the last commit failed, and when; None while all is well
+        self._writing, self._reading = writing, reading
+        self._connection: AsyncConnection | None = None
+        self._batch = 1 if settings.durability == "strict" else BATCH
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue(settings.max_waiting_writes)
         self._closing = False
         self._writer = asyncio.create_task(self._write_batches(), name="storage-writer")
 
     @classmethod
-    async def open(cls, path: Path) -> Database:
-        """Bring the file up to today's tables (see `migrate`) and open it; it is made if it is not there."""
-        await asyncio.to_thread(migrate, path)
-        url = URL.create("sqlite+aiosqlite", database=str(path))
-        writing = create_async_engine(url, pool_size=1, max_overflow=0)
-        reading = create_async_engine(url, pool_size=READERS, max_overflow=0)
-        _prepare(writing.sync_engine, "BEGIN IMMEDIATE", PRAGMAS)
-        _prepare(reading.sync_engine, "BEGIN", (*PRAGMAS, "query_only=ON"))
-        return cls(writing, reading, await writing.connect())
+    async def open(cls, place: Path | str, settings: StorageSettings | None = None) -> Database:
+        """Bring a file or a PostgreSQL URL up to today's tables (see `migrate`) and open it; a missing file is made."""
+        settings, url = settings or StorageSettings(), database_url(place)
+        await asyncio.to_thread(migrate, place)
+        return cls(open_writer(url, settings.durability), open_readers(url), settings)
 
     async def write(self, operation: Operation[T]) -> T:
         """Run the operation in a transaction; what it returns or raises comes back once that is committed or undone.
@@ -70,18 +72,29 @@ class Database:
         It runs alone, in the order of arrival, on the only connection that writes: it awaits nothing but that
         connection, sets itself no timeout, and neither begins nor commits. If the shared commit fails, every operation
         of the batch raises its error and none is kept. A caller that is cancelled does not learn whether its operation
-        was committed. DatabaseClosedError after `close`.
+        was committed. UnavailableError, at once, when too many wait, or when the disk or server fails;
+        DatabaseClosedError after `close`.
         """
         if self._closing or self._writer.done():
             raise DatabaseClosedError("the database is closed")
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._queue.put((operation, outcome))
+        try:
+            self._queue.put_nowait((operation, outcome))
+        except asyncio.QueueFull:
+            raise UnavailableError(f"{self._queue.maxsize} writes are waiting already") from None
         return await outcome
 
     async def read(self, operation: Operation[T]) -> T:
         """Run the operation on one consistent state of the database, beside the writer; writing raises."""
         async with self._reading.connect() as connection:
             return await operation(connection)
+
+    def check_available(self) -> None:
+        """Raise UnavailableError when a write would most likely be refused: before work whose outcome must be kept."""
+        if self._queue.full():
+            raise UnavailableError(f"{self._queue.maxsize} writes are waiting already")
+        if self._problem is not None and time.monotonic() - self._problem[1] < RETRY_AFTER_S:  # later, one may try
+            raise UnavailableError(self._problem[0])
 
     async def close(self) -> None:
         """Finish what is queued, then end every connection and its thread. Closing again does nothing."""
@@ -90,7 +103,8 @@ class Database:
             await self._queue.join()
             self._writer.cancel()
         await asyncio.wait([self._writer])
-        await self._connection.close()
+        if self._connection is not None:
+            await self._connection.close()
         await self._writing.dispose()
         await self._reading.dispose()
 
@@ -105,7 +119,7 @@ class Database:
 
     async def _next_batch(self) -> list[Waiting]:
         batch = [await self._queue.get()]
-        while len(batch) < BATCH and not self._queue.empty():
+        while len(batch) < self._batch and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         return batch
 
@@ -113,9 +127,10 @@ class Database:
         """Commit the batch and then, never before, tell its callers."""
         try:
             settlements = await self._commit(batch)
+            self._problem = None
         except Exception as error:
-            settlements = [partial(_fail, outcome, error) for _, outcome in batch]
-            await self._roll_back()
+            settlements = [partial(_fail, outcome, self._failure(error)) for _, outcome in batch]
+            await self._abandon_connection()
         except asyncio.CancelledError:
             cut_off = DatabaseClosedError("the event loop ended during the write")
             settlements = [partial(_fail, outcome, cut_off) for _, outcome in batch]
@@ -126,75 +141,42 @@ class Database:
                 self._queue.task_done()
 
     async def _commit(self, batch: list[Waiting]) -> list[Settlement]:
+        if self._connection is None:
+            self._connection = await self._writing.connect()
         async with self._connection.begin():
-            settlements = [await self._apply(operation, outcome) for operation, outcome in batch]
+            settlements = [await self._apply(self._connection, operation, outcome) for operation, outcome in batch]
         self.commits += 1
         return settlements
 
-    async def _apply(self, operation: Operation[T], outcome: asyncio.Future[T]) -> Settlement:
-        savepoint = await self._connection.begin_nested()
+    async def _apply(self, connection: AsyncConnection, operation: Operation[T], outcome: asyncio.Future[T]) -> Settlement:
+        savepoint = await connection.begin_nested()
         try:
-            result = await operation(self._connection)
+            result = await operation(connection)
         except Exception as error:
-            # After some errors (a full disk) SQLite drops the whole transaction: this raises, and the batch fails.
+            # After some errors (a full disk) the whole transaction is gone: this raises, and the batch fails.
             await savepoint.rollback()
-            return partial(_fail, outcome, error)
+            return partial(_fail, outcome, self._failure(error))
         await savepoint.commit()
         return partial(_resolve, outcome, result)
 
-    async def _roll_back(self) -> None:
-        """End the transaction that a failed COMMIT leaves open: to SQLAlchemy it is over, to SQLite it is not."""
-        driver = (await self._connection.get_raw_connection()).driver_connection
-        assert driver is not None
-        await driver.rollback()
+    def _failure(self, error: Exception) -> Exception:
+        """The error as callers see it."""
+        if not is_unavailable(error):
+            return error
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+        self._problem = reason, time.monotonic()
+        unavailable = UnavailableError(reason)
+        unavailable.__cause__ = error
+        return unavailable
 
-
-def migrate(path: Path) -> None:
-    """Bring the database at `path` up to today's tables, in one transaction; it is made if it is not there.
-
-    NewerSchemaError, and nothing is changed, if it is at a revision that this version does not know.
-    """
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    _prepare(engine, "BEGIN IMMEDIATE", [pragma for pragma in PRAGMAS if not pragma.startswith("foreign_keys")])
-    try:
-        with engine.begin() as connection:
-            config = Config()
-            config.set_main_option("script_location", "storage:migrations")
-            config.attributes["connection"] = connection
-            _refuse_newer(path, connection, ScriptDirectory.from_config(config))
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
-
-
-def _refuse_newer(path: Path, connection: Connection, scripts: ScriptDirectory) -> None:
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
-        newest = scripts.get_current_head()
-        raise NewerSchemaError(f"{path} is at schema {revision!r}; this version knows schemas up to {newest!r}")
-
-
-def _prepare(engine: Engine, begin: str, pragmas: Sequence[str]) -> None:
-    """Set the pragmas on every new connection, and begin transactions with a statement of ours, not the driver's."""
-
-    def connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN off: it would come late, and not before DDL
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    def abandon(connection: DBAPIConnection, _record: ConnectionPoolEntry, _error: BaseException | None) -> None:
-        # A statement that was cut off keeps a closed connection alive, with its lock, until it is collected as garbage.
-        with suppress(sqlite3.Error):
-            connection.rollback()
-
-    event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", start)
-    event.listen(engine, "invalidate", abandon)
+    async def _abandon_connection(self) -> None:
+        """After a COMMIT that failed nobody knows what state the connection is in: the next batch gets another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # whatever it says, it is given up
+                await connection.invalidate()
+            with suppress(Exception):
+                await connection.close()
 
 
 def _resolve(outcome: asyncio.Future[T], result: T) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Dataset, DatasetRow
 from storage.rows import insert, select_all, select_one
-from storage.tables import adapters, dataset_rows, datasets
+from storage.tables import dataset_rows, datasets
 
 
 async def insert_dataset(connection: AsyncConnection, dataset: Dataset, rows: Sequence[DatasetRow]) -> None:
@@ -27,10 +27,3 @@ async def select_rows(connection: AsyncConnection, dataset_id: str) -> list[Data
     """The dataset's rows by number, the dropped ones too."""
     statement = select(dataset_rows).where(dataset_rows.c.dataset_id == dataset_id).order_by(dataset_rows.c.number)
     return await select_all(connection, statement, DatasetRow)
-
-
-async def select_adapters_of_message(connection: AsyncConnection, message_id: str) -> list[str]:
-    """The names of the adapters trained on this message, oldest first: not held out, not dropped."""
-    trained = select(dataset_rows.c.dataset_id).where(dataset_rows.c.message_id == message_id, dataset_rows.c.split == "train")
-    statement = select(adapters.c.name).where(adapters.c.dataset_id.in_(trained))
-    return list((await connection.scalars(statement.order_by(adapters.c.created_at_s, adapters.c.name))).all())

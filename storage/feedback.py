@@ -14,10 +14,11 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.connect import in_turn
 from storage.conversations import select_threads
 from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Role
 from storage.rows import insert, select_all, select_number
-from storage.tables import conversations, feedback, messages
+from storage.tables import conversations, feedback, messages, people
 
 Current = dict[FeedbackKind, Feedback]
 
@@ -42,6 +43,7 @@ class Touched(Struct, frozen=True):
 
 async def insert_feedback(connection: AsyncConnection, rows: Sequence[Feedback]) -> None:
     """Add rows, in order; IntegrityError if an id is taken, or a message or person unknown."""
+    await in_turn(connection, "feedback")  # positions must become visible in their order, or a watermark would skip some
     await insert(connection, feedback, rows)
 
 
@@ -97,15 +99,17 @@ async def latest_position(connection: AsyncConnection) -> int:
 
 
 def _touched(after_position: int) -> Select[tuple[str, str, int]]:
-    """Complete answers with something new from their owner, as columns of `Touched`."""
+    """Complete answers with something new from their owner, who lets cycles learn, as columns of `Touched`."""
     newest = func.max(feedback.c.position).label("position")
     return (
         select(feedback.c.message_id, conversations.c.person_id, newest)
         .join(messages, messages.c.id == feedback.c.message_id)
         .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .join(people, people.c.id == conversations.c.person_id)
         .where(feedback.c.position > after_position, feedback.c.person_id == conversations.c.person_id)
         .where(messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
-        .group_by(feedback.c.message_id)
+        .where(people.c.learn)
+        .group_by(feedback.c.message_id, conversations.c.person_id)
     )
 
 

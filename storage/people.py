@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.connect import insert_missing
 from storage.records import ApiKey, Person
 from storage.rows import insert, select_one
 from storage.tables import api_keys, people
@@ -13,6 +14,18 @@ from storage.tables import api_keys, people
 async def insert_person(connection: AsyncConnection, person: Person) -> None:
     """Add a person; IntegrityError if the id is taken."""
     await insert(connection, people, [person])
+
+
+async def ensure_person(connection: AsyncConnection, person: Person) -> None:
+    """Add a person at their first write; one who is there already stays as they are."""
+    if await select_person(connection, person.id) is None:
+        await insert_missing(connection, people, person)
+
+
+async def update_consent(connection: AsyncConnection, id: str, learn: bool) -> None:
+    """Set whether cycles may learn from this person; LookupError if there is none."""
+    if (await connection.execute(update(people).where(people.c.id == id).values(learn=learn))).rowcount == 0:
+        raise LookupError(f"no person {id!r}")
 
 
 async def select_person(connection: AsyncConnection, id: str) -> Person | None:

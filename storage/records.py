@@ -23,6 +23,7 @@ class MessageStatus(StrEnum):
 
     COMPLETE = "complete"  # an answer the engine ended by itself or at its length limit, or a person's message
     INTERRUPTED = "interrupted"  # the client left, or the engine died, before the end
+    DELETED = "deleted"  # its words are gone at its owner's wish; it stays as the place of the answers below it
     CLIENT = "client"  # an "assistant" text that came with the request and that no served version is known to have said
 
 
@@ -32,6 +33,26 @@ class FeedbackKind(StrEnum):
     COMMENT = "comment"  # value: string
     CORRECTION = "correction"  # value: string
     PREFERENCE = "preference"  # value: id of the message this one is preferred over
+
+
+class Reason(StrEnum):
+    """What is wrong with an answer, from a fixed list so that it can be counted, learnt from, and shown in any language."""
+
+    WRONG = "wrong"
+    INCOMPLETE = "incomplete"
+    IMPROPER = "improper"
+    OFF_TOPIC = "off_topic"
+    REFUSED_NEEDLESSLY = "refused_needlessly"
+    TOO_LONG = "too_long"
+    TOO_SHORT = "too_short"
+    STYLE = "style"
+
+
+class DocumentKind(StrEnum):
+    CORPUS = "corpus"  # content: plain text
+    CHAT = "chat"  # content: list of {role, content}
+    DEMONSTRATION = "demonstration"  # content: a chat whose last answer is how it should be
+    PREFERENCE = "preference"  # content: {prompt, chosen, rejected}
 
 
 class CycleState(StrEnum):
@@ -58,12 +79,15 @@ class AdapterState(StrEnum):
     REJECTED = "rejected"
     LIVE = "live"
     RETIRED = "retired"
+    QUARANTINED = "quarantined"  # may not come back without an operator's reason
+    ERASED = "erased"  # its weights are gone from disk and engines; the row remains as history
 
 
 class Person(Struct, frozen=True):
     id: str
     name: str
     created_at_s: float
+    learn: bool = True  # whether cycles may learn from what this person says
 
 
 class ApiKey(Struct, frozen=True):
@@ -78,6 +102,8 @@ class Conversation(Struct, frozen=True):
     id: str
     person_id: str
     created_at_s: float
+    title: str = ""  # empty until somebody gives one
+    updated_at_s: float = 0.0  # when something was last said in it
 
 
 class Message(Struct, frozen=True):
@@ -85,6 +111,7 @@ class Message(Struct, frozen=True):
 
     id: str
     conversation_id: str
+    person_id: str  # the conversation's owner
     parent_id: str | None
     role: Role
     content: str
@@ -97,6 +124,7 @@ class Message(Struct, frozen=True):
     finish_reason: str | None = None
     first_token_ms: float | None = None
     latency_ms: float | None = None
+    metadata: dict[str, str] = {}  # what the client attached to its request
 
 
 class Feedback(Struct, frozen=True):
@@ -124,13 +152,28 @@ class Evidence(Struct, frozen=True):
     position: int  # of the newest feedback row, the watermark's unit
 
 
+class Document(Struct, frozen=True):
+    """One record of an imported corpus, or something people wrote to be learnt from."""
+
+    id: str
+    kind: DocumentKind
+    domain: str
+    language: str
+    source: str
+    licence: str
+    person_id: str | None
+    content: object  # JSON, by kind
+    created_at_s: float
+
+
 class Dataset(Struct, frozen=True):
-    id: str  # sha256 of its files
+    id: str  # sha256 of its file as it was made
     cycle_id: int
     path: str  # below the home
     rows: int
     created_at_s: float
     dropped: dict[str, int]  # reason → count
+    file_sha256: str = ""  # of the file as it is: another one than `id` once a person's rows were taken out
 
 
 class DatasetRow(Struct, frozen=True):
@@ -175,6 +218,21 @@ class Adapter(Struct, frozen=True):
     path: str  # below the home
     state: AdapterState
     created_at_s: float
+    base_sha256: str = ""  # of the weights it was made for
+    tainted_at_s: float | None = None  # when somebody it had learnt from was forgotten
+
+
+class SuiteRecord(Struct, frozen=True):
+    """A frozen suite as it judged here. A changed item is another suite: it has another hash."""
+
+    sha256: str
+    name: str
+    version: int
+    kind: str
+    items: int
+    margin: float
+    veto: bool
+    created_at_s: float
 
 
 class Evaluation(Struct, frozen=True):
@@ -211,6 +269,27 @@ class AuditEntry(Struct, frozen=True):
     subject: str
     detail: str
     created_at_s: float
+
+
+class Lease(Struct, frozen=True):
+    """Who among the services that share a database may do what only one may do, and until when."""
+
+    name: str
+    holder: str
+    expires_at_s: float
+
+
+class Erasure(Struct, frozen=True):
+    """The receipt of a person forgotten. It holds nothing about them: `marks` are hashes of random identifiers, by which
+    a search can tell that none is left."""
+
+    id: str
+    created_at_s: float
+    counts: dict[str, int]  # table or kind of file → rows or files that went
+    adapters: tuple[str, ...]  # that had learnt from the person
+    marks: tuple[str, ...]  # SHA-256 of each identifier that went
+    cycle_id: int | None = None  # the cycle that replaced those adapters
+    cleaned_at_s: float | None = None  # when the last of them was erased
 
 
 def new_id(prefix: str) -> str:

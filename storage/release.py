@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.adapters import select_adapter, update_adapter_state
 from storage.audit import insert_audit
+from storage.connect import in_turn
 from storage.records import AdapterState, Release
 from storage.rows import insert_numbered, select_all
 from storage.tables import release
@@ -17,6 +18,7 @@ async def go_live(connection: AsyncConnection, adapter: str, actor: str, reason:
 
     Changes nothing and raises LookupError if there is no such adapter, ValueError if it is live already.
     """
+    await in_turn(connection, "release")
     if await select_adapter(connection, adapter) is None:
         raise LookupError(f"no adapter {adapter!r}")
     live = await select_live(connection)

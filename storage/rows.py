@@ -20,7 +20,7 @@ async def insert(connection: AsyncConnection, table: Table, records: Sequence[St
 
 
 async def insert_numbered(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
-    """Add one row to a table whose integer `id` orders it; returns that id: the newest plus one."""
+    """Add one row to a table whose integer `id` orders it; returns that id, above all before it."""
     result = await connection.execute(table.insert().values(values))
     key = result.inserted_primary_key
     assert key is not None

@@ -9,7 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Dialect, Float, ForeignKey, Index, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
 
 
 class JsonText(TypeDecorator[Any]):
@@ -25,6 +40,8 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else msgspec.json.decode(value)
 
 
+Position = BigInteger().with_variant(Integer, "sqlite")  # in order of arrival; SQLite counts by INTEGER only
+
 metadata = MetaData()
 
 people = Table(
@@ -33,6 +50,7 @@ people = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("learn", Boolean, nullable=False, server_default=text("TRUE")),
 )
 
 api_keys = Table(
@@ -41,6 +59,7 @@ api_keys = Table(
     Column("sha256", Text, primary_key=True),
     Column("person_id", Text, ForeignKey("people.id"), nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Index("ix_api_keys_person", "person_id"),
 )
 
 conversations = Table(
@@ -49,13 +68,19 @@ conversations = Table(
     Column("id", Text, primary_key=True),
     Column("person_id", Text, ForeignKey("people.id"), nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("updated_at_s", Float, nullable=False, server_default=text("0")),
+    Index("ix_conversations_page", "person_id", "updated_at_s", "id"),
+    Index("ix_conversations_age", "updated_at_s"),
 )
 
 messages = Table(
     "messages",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("position", Position, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
     Column("conversation_id", Text, ForeignKey("conversations.id"), nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),  # the conversation's, so that lists need no join
     Column("parent_id", Text, ForeignKey("messages.id")),
     Column("role", Text, nullable=False),
     Column("content", Text, nullable=False),
@@ -69,13 +94,17 @@ messages = Table(
     Column("finish_reason", Text),
     Column("first_token_ms", Float),
     Column("latency_ms", Float),
+    Column("metadata", JSON, nullable=False, server_default=text("'{}'")),
     Index("ix_messages_children", "conversation_id", "parent_id"),
+    Index("ix_messages_parent", "parent_id"),
+    Index("ix_messages_page", "person_id", "role", "position"),
+    sqlite_autoincrement=True,
 )
 
 feedback = Table(
     "feedback",
     metadata,
-    Column("position", Integer, primary_key=True),
+    Column("position", Position, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("message_id", Text, ForeignKey("messages.id"), nullable=False),
     Column("person_id", Text, ForeignKey("people.id"), nullable=False),
@@ -85,7 +114,26 @@ feedback = Table(
     Column("submission_id", Text, nullable=False),
     Index("ix_feedback_current", "message_id", "person_id", "kind", "position"),
     Index("ix_feedback_submission", "person_id", "submission_id"),
+    Index("ix_feedback_person", "person_id", "position"),
     sqlite_autoincrement=True,  # a position is a watermark: it must never be given twice
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("position", Position, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("licence", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id")),  # who wrote it, where that is one of the people here
+    Column("content", JsonText, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Index("ix_documents_kind", "kind", "position"),
+    Index("ix_documents_person", "person_id"),
+    sqlite_autoincrement=True,
 )
 
 cycles = Table(
@@ -99,7 +147,7 @@ cycles = Table(
     Column("ended_at_s", Float),
     Column("adapter", Text),  # no foreign key: adapters already refer to cycles
     Column("reasons", JsonText, nullable=False),
-    Column("watermark", Integer, nullable=False),
+    Column("watermark", Position, nullable=False),
     Index("ix_cycles_watermark", "state", "watermark"),
 )
 
@@ -122,6 +170,8 @@ datasets = Table(
     Column("rows", Integer, nullable=False),
     Column("created_at_s", Float, nullable=False),
     Column("dropped", JsonText, nullable=False),
+    Column("file_sha256", Text, nullable=False, server_default=text("''")),
+    Index("ix_datasets_cycle", "cycle_id"),
 )
 
 dataset_rows = Table(
@@ -137,12 +187,14 @@ dataset_rows = Table(
     Column("weight", Float, nullable=False),
     Column("drop_reason", Text),
     Index("ix_dataset_rows_message", "message_id", "split"),
+    Index("ix_dataset_rows_person", "person_id"),
 )
 
 adapters = Table(
     "adapters",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("position", Position, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
     Column("parent", Text, ForeignKey("adapters.name")),
     Column("cycle_id", Integer, ForeignKey("cycles.id")),
     Column("dataset_id", Text, ForeignKey("datasets.id")),
@@ -150,7 +202,24 @@ adapters = Table(
     Column("path", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("base_sha256", Text, nullable=False, server_default=text("''")),
+    Column("tainted_at_s", Float),
     Index("ix_adapters_dataset", "dataset_id"),
+    Index("ix_adapters_parent", "parent"),
+    sqlite_autoincrement=True,
+)
+
+suites = Table(
+    "suites",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("margin", Float, nullable=False),
+    Column("veto", Boolean, nullable=False),
+    Column("created_at_s", Float, nullable=False),
 )
 
 evaluations = Table(
@@ -195,4 +264,24 @@ audit = Table(
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("created_at_s", Float, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at_s", Float, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at_s", Float, nullable=False),
+    Column("counts", JsonText, nullable=False),
+    Column("adapters", JsonText, nullable=False),
+    Column("marks", JsonText, nullable=False),
+    Column("cycle_id", Integer, ForeignKey("cycles.id")),
+    Column("cleaned_at_s", Float),
 )

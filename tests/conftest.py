@@ -28,6 +28,7 @@ from service.app import Parts, create_app
 from service.auth import operator_key
 from service.config import Config, models_dir
 from service.supervisor import EngineSettings, Supervisor
+from tests.databases import KINDS, Place, fresh_postgresql, postgresql_server
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).parents[1]
@@ -159,10 +160,33 @@ def wait_ready(url: str, limit_s: float = ENGINE_START_S) -> None:
     raise TimeoutError(f"{url} was not ready within {limit_s} s")
 
 
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the run's PostgreSQL server, started on first use."""
+    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A new database of each kind in turn."""
+    if request.param == "sqlite":
+        yield tmp_path / "db"
+        return
+    with fresh_postgresql(request.getfixturevalue("postgresql")) as url:
+        yield url
+
+
 @pytest.fixture
-def config(engine_url: str) -> Config:
+def storage_url() -> str | None:
+    """Where the services under test keep their records: in their homes, where a folder's tests do not say otherwise."""
+    return None
+
+
+@pytest.fixture
+def config(engine_url: str, storage_url: str | None) -> Config:
     """A service's settings for tests: the shared engine, answers that end soon, no cycle by itself, a clock that can be moved."""
-    return msgspec.toml.decode(
+    config = msgspec.toml.decode(
         f"""
         clock = "injected"
         [server]
@@ -174,6 +198,7 @@ def config(engine_url: str) -> Config:
         """,
         type=Config,
     )
+    return msgspec.structs.replace(config, storage=msgspec.structs.replace(config.storage, url=storage_url))
 
 
 @pytest.fixture

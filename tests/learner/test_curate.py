@@ -34,9 +34,9 @@ def said(
 ) -> Evidence:
     """A served answer, unlike any other, with what its owner said of it."""
     number = next(NUMBERS)
-    asked = Message(f"q{number}", "c", None, Role.USER, question, MessageStatus.COMPLETE, 1.0)
+    asked = Message(f"q{number}", "c", "p", None, Role.USER, question, MessageStatus.COMPLETE, 1.0)
     answer = Message(
-        f"m{number}", "c", asked.id, Role.ASSISTANT, "Brown ones.", MessageStatus.COMPLETE, 2.0,
+        f"m{number}", "c", "p", asked.id, Role.ASSISTANT, "Brown ones.", MessageStatus.COMPLETE, 2.0,
         adapter="r1", engine_model="r1", prompt_token_ids=(1, 2, number), token_ids=(3, 4),
     )  # fmt: skip
     return Evidence(msgspec.structs.replace(answer, **more), person_id, (asked,), thumb, None, correction, 3.0, number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -15,15 +14,16 @@ from storage.conversations import insert_conversation, insert_messages
 from storage.database import Database
 from storage.people import insert_person
 from storage.records import Adapter, AdapterState, Conversation, Message, MessageStatus, Person, Role
+from tests.databases import Place
 
 T = TypeVar("T")
 
 
-def with_database(path: Path, body: Callable[[Database], Awaitable[T]]) -> T:
-    """Run the body on a database at this path, closed afterwards whatever happens."""
+def with_database(place: Place, body: Callable[[Database], Awaitable[T]]) -> T:
+    """Run the body on a database at this place, closed afterwards whatever happens."""
 
     async def run() -> T:
-        db = await Database.open(path)
+        db = await Database.open(place)
         try:
             return await body(db)
         finally:
@@ -32,9 +32,9 @@ def with_database(path: Path, body: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def in_transaction(path: Path, body: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+def in_transaction(place: Place, body: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Run the body as one write."""
-    return with_database(path, lambda db: db.write(body))
+    return with_database(place, lambda db: db.write(body))
 
 
 def person(id: str) -> Person:
@@ -42,7 +42,7 @@ def person(id: str) -> Person:
 
 
 def message(id: str, parent: str | None, role: Role = Role.ASSISTANT, text: str = "", **more: object) -> Message:
-    said = Message(id, "conversation", parent, role, text or f"text of {id}", MessageStatus.COMPLETE, 2.0)
+    said = Message(id, "conversation", "owner", parent, role, text or f"text of {id}", MessageStatus.COMPLETE, 2.0)
     return msgspec.structs.replace(said, **more)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import cycles as sql
 from storage.records import Cycle, CycleState, Stage, StageName
+from tests.databases import Place
 from tests.storage.loop import in_transaction
 
 
-def test_a_cycle_keeps_what_is_changed_and_only_that(tmp_path: Path) -> None:
+def test_a_cycle_keeps_what_is_changed_and_only_that(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         begun = await sql.insert_cycle(connection, "schedule", "kto", 1.0)
         assert begun == Cycle(1, "schedule", "kto", CycleState.RUNNING, 1.0)
@@ -27,10 +26,10 @@ def test_a_cycle_keeps_what_is_changed_and_only_that(tmp_path: Path) -> None:
         with pytest.raises(LookupError, match="no cycle 3"):
             await sql.update_cycle(connection, 3)
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_only_a_verdict_moves_the_watermark(tmp_path: Path) -> None:
+def test_only_a_verdict_moves_the_watermark(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         assert await sql.last_watermark(connection) == 0
         for state in CycleState:
@@ -39,10 +38,10 @@ def test_only_a_verdict_moves_the_watermark(tmp_path: Path) -> None:
             await sql.update_cycle(connection, cycle.id, state=state, watermark=watermark)
         assert await sql.last_watermark(connection) == 5
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_an_unfinished_stage_may_start_again_and_a_finished_one_may_not(tmp_path: Path) -> None:
+def test_an_unfinished_stage_may_start_again_and_a_finished_one_may_not(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await sql.insert_cycle(connection, "manual", "kto", 1.0)
         await sql.start_stage(connection, 1, StageName.CURATE, 1.0)
@@ -56,4 +55,4 @@ def test_an_unfinished_stage_may_start_again_and_a_finished_one_may_not(tmp_path
         with pytest.raises(LookupError, match="'train' in cycle 1"):
             await sql.finish_stage(connection, 1, StageName.TRAIN, 4.0, {})
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.database import Database, DatabaseClosedError
+from storage.database import Database, DatabaseClosedError, UnavailableError
 from storage.people import insert_person
 from storage.tables import people
 from tests.storage.loop import person, with_database
@@ -96,7 +96,7 @@ def test_a_failing_operation_takes_back_only_its_own(tmp_path: Path) -> None:
 def test_a_failing_commit_fails_its_batch_and_no_other(tmp_path: Path) -> None:
     async def orphan(connection: AsyncConnection) -> None:
         await connection.execute(text("PRAGMA defer_foreign_keys=ON"))  # the violation shows only at COMMIT
-        await connection.execute(text("INSERT INTO conversations VALUES ('c', 'nobody', 0)"))
+        await connection.execute(text("INSERT INTO conversations (id, person_id, created_at_s) VALUES ('c', 'nobody', 0)"))
 
     async def body(db: Database) -> tuple[BaseException | None, ...]:
         outcomes = await asyncio.gather(add(db, "lost"), db.write(orphan), return_exceptions=True)
@@ -116,7 +116,7 @@ def test_a_busy_database_fails_the_batch_and_no_other(tmp_path: Path) -> None:
         await db.write(impatient)
         stranger = sqlite3.connect(tmp_path / "db", isolation_level=None)
         stranger.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DBAPIError, match="locked"):
+        with pytest.raises(UnavailableError, match="locked"):
             await add(db, "lost")
         stranger.execute("ROLLBACK")
         stranger.close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.adapters import insert_adapter
 from storage.cycles import insert_cycle
-from storage.datasets import insert_dataset, select_adapters_of_message, select_dataset, select_rows
+from storage.datasets import insert_dataset, select_dataset, select_rows
+from storage.lineage import select_adapters_of_message
 from storage.records import Dataset, DatasetRow
+from tests.databases import Place
 from tests.storage.loop import adapter, in_transaction
 
 
@@ -17,7 +17,7 @@ def row(number: int, message_id: str, split: str) -> DatasetRow:
     return DatasetRow("d", number, message_id, "ann", "thumb", split, 0.5, "cap" if split == "dropped" else None)
 
 
-def test_only_rows_trained_on_lead_to_the_adapter(tmp_path: Path) -> None:
+def test_only_rows_trained_on_lead_to_the_adapter(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await insert_cycle(connection, "manual", "kto", 1.0)
         dataset = Dataset("d", 1, "artifacts/datasets/d", 2, 2.0, {"cap": 1})
@@ -29,4 +29,4 @@ def test_only_rows_trained_on_lead_to_the_adapter(tmp_path: Path) -> None:
         assert await select_rows(connection, "d") == rows
         assert [await select_adapters_of_message(connection, f"m-{n}") for n in range(3)] == [["v1"], [], []]
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)

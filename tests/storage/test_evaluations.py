@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.cycles import insert_cycle
 from storage.evaluations import insert_evaluation, select_evaluations, select_scores
+from tests.databases import Place
 from tests.storage.loop import furnish_adapters, in_transaction
 
 
-def test_scores_are_those_of_the_newest_evaluation_on_exactly_this_suite(tmp_path: Path) -> None:
+def test_scores_are_those_of_the_newest_evaluation_on_exactly_this_suite(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await insert_cycle(connection, "manual", "kto", 1.0)
         await furnish_adapters(connection, "v1", "v2")
@@ -25,9 +24,9 @@ def test_scores_are_those_of_the_newest_evaluation_on_exactly_this_suite(tmp_pat
         assert await select_scores(connection, "v2", "bias", "aa") is None
         assert (await select_evaluations(connection, 1))[:2] == [first, second]
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_no_scores_are_no_evaluation(tmp_path: Path) -> None:
+def test_no_scores_are_no_evaluation(place: Place) -> None:
     with pytest.raises(ValueError, match="'v1' on 'bias'"):
-        in_transaction(tmp_path / "db", lambda connection: insert_evaluation(connection, 1, "v1", "bias", "a", {}, 1.0))
+        in_transaction(place, lambda connection: insert_evaluation(connection, 1, "v1", "bias", "a", {}, 1.0))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import feedback as sql
 from storage.records import Feedback, FeedbackKind
 from storage.tables import feedback
+from tests.databases import Place
 from tests.storage.loop import furnish, in_transaction
 
 THUMB, COMMENT, CORRECTION = FeedbackKind.THUMB, FeedbackKind.COMMENT, FeedbackKind.CORRECTION
@@ -20,7 +20,7 @@ def said(message_id: str, kind: FeedbackKind, value: object, person_id: str = "o
     return Feedback(f"feedback-{next(NUMBERS)}", message_id, person_id, kind, value, at_s, "submission")
 
 
-def test_evidence_is_the_owners_newest_word_with_its_context(tmp_path: Path) -> None:
+def test_evidence_is_the_owners_newest_word_with_its_context(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         rows = [said("second", THUMB, "down"), said("second", THUMB, "up", at_s=7.0), said("second", COMMENT, "good")]
@@ -30,10 +30,10 @@ def test_evidence_is_the_owners_newest_word_with_its_context(tmp_path: Path) -> 
         assert (one.message.id, one.person_id, one.position, one.updated_at_s) == ("second", "owner", 4, 7.0)
         assert [message.id for message in one.context] == ["question", "answer", "follow-up"]
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_what_others_say_is_ignored(tmp_path: Path) -> None:
+def test_what_others_say_is_ignored(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         await sql.insert_feedback(connection, [said("again", THUMB, "up", "other")])
@@ -43,10 +43,10 @@ def test_what_others_say_is_ignored(tmp_path: Path) -> None:
         assert (one.message.id, one.thumb, one.position) == ("answer", "up", 2)
         assert await sql.count_evidence(connection, 0) == sql.EvidenceCount(1, 1, up=1, down=0, corrections=0)
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_the_watermark_lets_through_what_is_new_with_what_was_said_before(tmp_path: Path) -> None:
+def test_the_watermark_lets_through_what_is_new_with_what_was_said_before(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         old = [said("answer", THUMB, "down"), said("again", THUMB, "up"), said("second", THUMB, "up")]
@@ -62,20 +62,20 @@ def test_the_watermark_lets_through_what_is_new_with_what_was_said_before(tmp_pa
         assert counted == sql.EvidenceCount(rows=2, people=1, up=1, down=1, corrections=2)
         assert await sql.select_evidence(connection, await sql.latest_position(connection), 10) == []
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_questions_and_cut_answers_are_no_evidence(tmp_path: Path) -> None:
+def test_questions_and_cut_answers_are_no_evidence(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         await sql.insert_feedback(connection, [said("cut", THUMB, "up"), said("question", THUMB, "up")])
         assert await sql.select_evidence(connection, 0, 10) == []
         assert await sql.count_evidence(connection, 0) == sql.EvidenceCount(0, 0, 0, 0, 0)
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_a_thumb_taken_back_is_no_thumb(tmp_path: Path) -> None:
+def test_a_thumb_taken_back_is_no_thumb(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         await sql.insert_feedback(connection, [said("answer", THUMB, "up"), said("answer", THUMB, None)])
@@ -83,10 +83,10 @@ def test_a_thumb_taken_back_is_no_thumb(tmp_path: Path) -> None:
         assert one.thumb is None
         assert (await sql.count_evidence(connection, 0)).up == 0
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_current_is_the_newest_of_each_kind_and_a_submission_is_found_again(tmp_path: Path) -> None:
+def test_current_is_the_newest_of_each_kind_and_a_submission_is_found_again(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         rows = [said("answer", THUMB, "up"), said("answer", COMMENT, "hm"), said("answer", THUMB, "down")]
@@ -96,10 +96,10 @@ def test_current_is_the_newest_of_each_kind_and_a_submission_is_found_again(tmp_
         assert await sql.select_submission(connection, "owner", "submission") == rows
         assert await sql.select_submission(connection, "other", "submission") == []
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_a_position_is_never_given_twice(tmp_path: Path) -> None:
+def test_a_position_is_never_given_twice(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         assert await sql.latest_position(connection) == 0
@@ -108,4 +108,4 @@ def test_a_position_is_never_given_twice(tmp_path: Path) -> None:
         await sql.insert_feedback(connection, [said("answer", THUMB, "up")])
         assert await sql.latest_position(connection) == 2
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)

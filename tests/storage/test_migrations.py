@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from storage.database import NewerSchemaError, migrate
+from storage.migrate import NewerSchemaError, migrate
 from storage.tables import metadata
 
 VERSIONS = Path(__file__).parents[2] / "storage" / "migrations" / "versions"
@@ -20,7 +20,7 @@ VERSIONS = Path(__file__).parents[2] / "storage" / "migrations" / "versions"
 def schema(path: Path) -> set[str]:
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
-    found = {" ".join(sql.split()) for (sql,) in rows}
+    found = {" ".join(sql.replace('"', "").split()) for (sql,) in rows}
     connection.close()
     return found
 

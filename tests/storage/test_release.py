@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +10,7 @@ from storage.audit import select_audit
 from storage.database import Database
 from storage.records import AdapterState, Release
 from storage.release import go_live, select_history, select_live, select_previous
+from tests.databases import Place
 from tests.storage.loop import furnish_adapters, in_transaction, with_database
 
 
@@ -19,7 +18,7 @@ async def states(connection: AsyncConnection) -> dict[str, AdapterState]:
     return {one.name: one.state for one in await select_adapters(connection)}
 
 
-def test_going_live_retires_the_one_before_and_is_audited(tmp_path: Path) -> None:
+def test_going_live_retires_the_one_before_and_is_audited(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish_adapters(connection, "v0", "v1")
         assert await select_live(connection) is None
@@ -33,10 +32,10 @@ def test_going_live_retires_the_one_before_and_is_audited(tmp_path: Path) -> Non
         [newest, _] = await select_audit(connection, 5)
         assert (newest.actor, newest.action, newest.subject, newest.detail) == ("gate", "go_live", "v1", "better")
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_a_rollback_is_a_move_back(tmp_path: Path) -> None:
+def test_a_rollback_is_a_move_back(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish_adapters(connection, "v0", "v1")
         for name in ("v0", "v1", "v0"):
@@ -44,10 +43,10 @@ def test_a_rollback_is_a_move_back(tmp_path: Path) -> None:
         assert await select_previous(connection) == "v1"
         assert await states(connection) == {"v1": AdapterState.RETIRED, "v0": AdapterState.LIVE}
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_what_cannot_go_live_changes_nothing(tmp_path: Path) -> None:
+def test_what_cannot_go_live_changes_nothing(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish_adapters(connection, "v0")
         await go_live(connection, "v0", "ann", "", 1.0)
@@ -57,10 +56,10 @@ def test_what_cannot_go_live_changes_nothing(tmp_path: Path) -> None:
             await go_live(connection, "v0", "ann", "", 2.0)
         assert len(await select_history(connection, 5)) == len(await select_audit(connection, 5)) == 1
 
-    in_transaction(tmp_path / "db", body)
+    in_transaction(place, body)
 
 
-def test_a_move_that_fails_halfway_is_taken_back(tmp_path: Path) -> None:
+def test_a_move_that_fails_halfway_is_taken_back(place: Place) -> None:
     async def break_off(connection: AsyncConnection) -> None:
         await go_live(connection, "v1", "ann", "", 2.0)
         raise ConnectionError("the engine did not load it")
@@ -74,4 +73,4 @@ def test_a_move_that_fails_halfway_is_taken_back(tmp_path: Path) -> None:
         candidate = await db.read(lambda connection: select_adapter(connection, "v1"))
         assert candidate is not None and candidate.state is AdapterState.CANDIDATE
 
-    with_database(tmp_path / "db", body)
+    with_database(place, body)

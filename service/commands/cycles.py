@@ -1,0 +1,55 @@
+"""`ratchet cycle`: update cycles."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from service.client import Client
+from service.commands.terminal import Commands, command, group, show
+
+
+def add(commands: Commands) -> None:
+    cycle = group(commands, "cycle", "update cycles")
+    command(cycle, "run", _cycle_run, "begin a cycle now and show it until it ends", json=True)
+    command(cycle, "list", _cycle_list, "cycles, newest first", json=True)
+    one = command(cycle, "show", _cycle_show, "one cycle with its stages", json=True)
+    one.add_argument("id", type=int)
+    command(cycle, "cancel", _cycle_cancel, "end the running cycle; what is live stays live", json=True)
+
+
+def _cycle_run(arguments: argparse.Namespace) -> None:
+    from service.watch import watch_cycle
+
+    with Client() as client:
+        begun = client.post("/api/cycles")
+        report = watch_cycle(client, begun["id"], show=not arguments.json)
+    show(arguments, report, _cycle_lines)
+
+
+def _cycle_list(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        show(arguments, client.get("/api/cycles"), lambda found: [_cycle_line(cycle) for cycle in found])
+
+
+def _cycle_show(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        show(arguments, client.get(f"/api/cycles/{arguments.id}"), _cycle_lines)
+
+
+def _cycle_cancel(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        show(arguments, client.delete("/api/cycles/running"), lambda cycle: [_cycle_line(cycle)])
+
+
+def _cycle_line(cycle: dict[str, Any]) -> str:
+    because = f"  {cycle['reasons'][0]}" if cycle["reasons"] else ""
+    return f"{cycle['id']:>4} {cycle['state']:<12} {cycle['adapter'] or '-':<16} by {cycle['trigger']}{because}"
+
+
+def _cycle_lines(report: dict[str, Any]) -> list[str]:
+    lines = [_cycle_line(report["cycle"])]
+    for stage in report["stages"]:
+        ended = stage["ended_at_s"]
+        lines.append(f"     {stage['name']:<9} {'running' if ended is None else f'''{ended - stage['started_at_s']:.1f} s'''}")
+    return lines + [f"     {reason}" for reason in report["cycle"]["reasons"]]
