@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from learner.machine import Precision
+
 
 class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a dataset becomes an adapter."""
@@ -20,6 +22,7 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     kl_weight: float = 3.0  # of staying near the live model on replayed answers
     max_grad_norm: float = 1.0
     seed: int = 0
+    precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
     threads: int | None = None  # CPU threads of the training process; all cores where unset
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
 

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from learner.adapter import BASE, TARGETS
 from learner.engine import Engine, EngineError, Progress
+from learner.machine import Precision, resolve
 from service.warden import kill_group, read_pid
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     lora_rank: int = 16  # of the adapters; 1, 8, 16, 32, 64, 128, 256, 320 or 512
     kv_cache_bytes: int = 2 * 2**30  # CPU only; a GPU's free memory decides there
     threads: str | None = None  # CPU only: cores to run on, like "0-1" or "0,2"; all this process may use where unset
+    precision: Precision = "auto"  # CPU only: what it computes in; auto is bfloat16 where the CPU has instructions for it
     device: Literal["auto", "cpu", "cuda"] = "auto"
     start_timeout_s: float = 300.0  # from the start of the process to the answer to a warm-up request
     hang_timeout_s: float = 30.0  # without an answer, or without a model step while requests wait, it is started again
@@ -304,7 +306,7 @@ def engine_command(settings: EngineSettings, model_dir: Path, port: int) -> list
     if _on_cpu(settings):
         flags["--kv-cache-memory-bytes"] = settings.kv_cache_bytes
         flags["--block-size"] = 32  # of 128 by default, so that prompts under 128 tokens never met the prefix cache
-        flags["--dtype"] = "bfloat16"
+        flags["--dtype"] = resolve(settings.precision)
         flags["--max-num-batched-tokens"] = settings.max_model_len
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enable-lora"]
     command += [str(word) for pair in flags.items() for word in pair]

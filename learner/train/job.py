@@ -38,7 +38,7 @@ def run(folder: Path) -> Result:
     shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of an earlier try, which does not count
     torch.manual_seed(job.settings.seed)
     torch.set_num_threads(job.settings.threads or len(os.sched_getaffinity(0)))
-    policy = Policy(Path(job.model_dir), Path(job.parent_dir))
+    policy = Policy(Path(job.model_dir), Path(job.parent_dir), job.settings.precision)
     try:
         with (folder / METRICS).open("wb", buffering=0) as metrics:
             final_loss = METHODS[job.settings.method](policy, rows, job.settings, lambda step: _report(metrics, step))

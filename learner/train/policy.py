@@ -1,4 +1,4 @@
-"""The model in training: base weights in bfloat16 with PEFT adapters on them, run over rows of token ids.
+"""The model in training: base weights, in what the machine multiplies fastest, with PEFT adapters, run over token ids.
 
 Two adapters are loaded: "default" learns, "reference" is the frozen copy of where it started.
 """
@@ -15,15 +15,18 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from learner.machine import Precision, resolve
+
 Text = tuple[Sequence[int], Sequence[int]]  # prompt ids, answer ids
 
 
 class Policy:
-    """A continued adapter and its reference. Trainable weights are float32; products run in bfloat16."""
+    """A continued adapter and its reference. Trainable weights are float32; products run in `precision`."""
 
-    def __init__(self, model_dir: Path, parent_dir: Path) -> None:
+    def __init__(self, model_dir: Path, parent_dir: Path, precision: Precision = "auto") -> None:
+        self._dtype = torch.bfloat16 if resolve(precision) == "bfloat16" else torch.float32
         base = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=torch.bfloat16, attn_implementation="eager"
+            model_dir, dtype=self._dtype, attn_implementation="eager"
         )  # on short rows faster than sdpa
         base.config.use_cache = False
         self._peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
@@ -68,7 +71,7 @@ class Policy:
             rows += [row] * len(answer)
             positions += range(len(prompt) - 1, length - 1)
             tokens += answer
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             hidden = self._causal.model(input_ids=ids, attention_mask=attended).last_hidden_state
             rows_T = torch.tensor(rows, dtype=torch.long)
             logits_TV = self._causal.lm_head(hidden[rows_T, torch.tensor(positions, dtype=torch.long)])

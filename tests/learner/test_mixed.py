@@ -84,7 +84,7 @@ def test_a_correction_is_raised_over_what_it_corrects(policy: Policy) -> None:
 
 def test_replay_alone_leaves_the_policy_where_it_was(policy: Policy) -> None:
     rows = replays(8)
-    steps = trained(policy, rows)
+    steps = trained(policy, rows, learning_rate=1e-3)  # Adam takes whole steps after a gradient of nothing but rounding, too
     assert abs(steps[0].loss) < 1e-5
     assert max(step.terms["kl"] for step in steps) < 1e-2
     assert abs(gain(policy, answers(rows))) < 0.05

@@ -1,0 +1,23 @@
+"""What this machine computes fast. Imported without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["auto", "bfloat16", "float32"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 with AVX-512 or AMX; ARM
+
+
+def resolve(precision: Precision, cpu_info: Path = CPU_INFO) -> Literal["bfloat16", "float32"]:
+    """The number type to compute in: where it is "auto", what the CPU multiplies fastest.
+
+    A CPU with bfloat16 instructions multiplies it three to four times as fast as float32; one without emulates it, and
+    takes six times as long.
+    """
+    if precision != "auto":
+        return precision
+    words = set(cpu_info.read_text().split()) if cpu_info.exists() else BFLOAT16_FLAGS
+    return "bfloat16" if words & BFLOAT16_FLAGS else "float32"
