@@ -62,7 +62,7 @@ def peft_config(rank: int, model_dir: Path) -> dict[str, object]:
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": list(TARGETS),
-        "base_model_name_or_path": str(model_dir),
+        "base_model_name_or_path": model_dir.name,  # not its path: the same adapter has the same bytes on every machine
         "inference_mode": True,
     }
 

@@ -23,20 +23,20 @@ class Collected(Struct, frozen=True):
     people: int
 
 
-async def collect(context: Context, cycle: Cycle) -> Collected:
-    """Writes the evidence, oldest first, at most `row_budget` answers. Raises `NothingToLearn` if there is none."""
+async def collect(context: Context, cycle: Cycle, may_be_none: bool = False) -> Collected:
+    """Writes the evidence, oldest first, at most `row_budget` answers. Raises `NothingToLearn` if there must be some."""
     limit = context.settings.curate.row_budget
 
-    async def select(connection: AsyncConnection) -> list[Evidence]:
+    async def select(connection: AsyncConnection) -> tuple[int, list[Evidence]]:
         after = await cycles.last_watermark(connection)
-        return await feedback.select_evidence(connection, after, limit)
+        return after, await feedback.select_evidence(connection, after, limit)
 
-    evidence = await context.database.read(select)
-    if not evidence:
+    after, evidence = await context.database.read(select)
+    if not evidence and not may_be_none:
         raise NothingToLearn("no answer has had a vote, comment or correction since the last cycle that learnt")
     write_evidence(context.folder(cycle.id) / FILE, evidence)
     return Collected(
-        watermark=max(item.position for item in evidence),
+        watermark=max((item.position for item in evidence), default=after),
         answers=len(evidence),
         people=len({item.person_id for item in evidence}),
     )

@@ -13,8 +13,11 @@ from learner.config import LearnerSettings
 from learner.engine import Engine
 from learner.evaluate.suite import FROZEN, Suite, load_suites
 from learner.tokens import Tokens
+from storage import datasets
 from storage.artifacts import Artifacts
 from storage.database import Database
+
+CYCLES = "cycles"  # below the home: a working folder for each cycle
 
 
 class StageError(Exception):
@@ -44,10 +47,11 @@ class Context:
     model_dir: Path
     settings: LearnerSettings
     clock: Callable[[], float]
-    went_live: Callable[[str], None]  # told the new live adapter right after the pointer's commit
+    went_live: Callable[[str, str | None], None]  # told what is live and what a rollback returns to, right after the commit
     in_flight: Callable[[str], int]  # answers being written by an adapter
     progress: Progress = field(default_factory=Progress)
     evaluating: asyncio.Lock = field(default_factory=asyncio.Lock)  # one evaluation at a time
+    forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)  # one person at a time: files are written anew for each
 
     def suites(self) -> list[Suite]:
         """The frozen suites that judge here, proved unchanged. Raises `SuiteError`."""
@@ -58,7 +62,14 @@ class Context:
         return Path(self.settings.suites) if self.settings.suites else FROZEN
 
     def folder(self, cycle_id: int) -> Path:
-        """The working folder of a cycle; kept, since reports and later cycles read it."""
-        folder = self.home / "cycles" / str(cycle_id)
+        """The working folder of a cycle. Only what `learner.workfiles` keeps outlives the cycle."""
+        folder = self.home / CYCLES / str(cycle_id)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    async def dataset_file(self, id: str) -> Path:
+        """The file of a dataset, proved to be what was published. Raises `ArtifactError`, `StageError` for no dataset."""
+        dataset = await self.database.read(lambda connection: datasets.select_dataset(connection, id))
+        if dataset is None or not dataset.path:
+            raise StageError(f"the file of dataset {id!r} is gone")
+        return await asyncio.to_thread(self.artifacts.fetch, self.home / dataset.path, dataset.file_sha256)

@@ -1,21 +1,22 @@
 """One update cycle, the whole story: collect → curate → train → evaluate → gate → release.
 
 Each stage's output is in the database before the next begins, so a cycle that was cut off goes on where it was. Only the
-gate's `promote` leads to the release; whatever else happens, the version that is live stays live.
+gate's `promote` leads to the release; whatever else happens, the version that is live stays live, unless it learnt from
+somebody who is forgotten: then the cycle is a rebuild, and in any case another version takes its place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner import release
+from learner import rebuild, release
 from learner.adapter import AdapterError
 from learner.collect import Collected, collect
 from learner.context import Context, NothingToLearn, Progress, StageError
@@ -28,13 +29,17 @@ from learner.gate import Decision, Verdict, decide
 from learner.jobs import JobError
 from learner.release import Released
 from learner.train.stage import Trained, train
+from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback
+from storage.artifacts import ArtifactError
+from storage.cycles import NotRunning
 from storage.records import Cycle, CycleState, StageName
 
 Output = TypeVar("Output", bound=Struct)
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-EXPECTED = (StageError, JobError, EngineError, AdapterError, SuiteError, OSError)
+EXPECTED = (StageError, JobError, EngineError, AdapterError, SuiteError, ArtifactError, NotRunning, OSError)
 OUTCOMES = {
     Verdict.PROMOTE: CycleState.PROMOTED,
     Verdict.REJECT: CycleState.REJECTED,
@@ -45,39 +50,61 @@ OUTCOMES = {
 async def run(context: Context, cycle: Cycle) -> Cycle:
     """Runs a cycle, or the rest of one, to its end and returns it as it ended. It never raises for what a cycle may meet."""
     try:
-        ended = await _stages(context, cycle)
+        outcome = await _stages(context, cycle)
     except NothingToLearn as missing:
-        ended = await _end(context, cycle, CycleState.SKIPPED, (str(missing),))
+        outcome = Outcome(CycleState.SKIPPED, (str(missing),))
     except Exception as error:  # the edge of the cycle: whatever broke, it ends, and what is live stays live
         if not isinstance(error, EXPECTED):
             logger.exception("cycle %d met an error that nobody foresaw", cycle.id)
-        ended = await _end(context, cycle, CycleState.FAILED, (f"{context.progress.stage}: {error}",))
+        outcome = Outcome(CycleState.FAILED, (f"{context.progress.stage}: {error}",))
+    if (left := await _attempt(rebuild.leave_tainted(context))) is not None:
+        outcome = msgspec.structs.replace(outcome, reasons=(*outcome.reasons, left))
+    ended = await _end(context, cycle, outcome)
     context.progress = Progress()
-    with suppress(EngineError):  # an engine that is down has nothing to clear up; the next drain finds the rest
-        await release.drain(context)
+    await _attempt(release.drain(context))
+    await _attempt(rebuild.erase_tainted(context, cycle.id))
     return ended
 
 
-async def _stages(context: Context, cycle: Cycle) -> Cycle:
+async def _stages(context: Context, cycle: Cycle) -> Outcome:
     stage = await _Stages.of(context, cycle)
-    live = (await release.live_release(context)).adapter
+    basis = await rebuild.select_basis(context)
 
-    await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle))
-    curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle))
-    trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, curated.dataset_id, live))
-    candidate, parent = trained.adapter, trained.parent
+    await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle, may_be_none=basis.is_rebuild))
+    curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.again))
+    dataset = curated.dataset_id
+    trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis.parent, basis.live))
+    candidate, parent, replaced = trained.adapter, trained.parent, trained.replaced
+    await release.load(context, parent)
     await release.load(context, candidate)
-    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, candidate, parent))
+    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, dataset, candidate, parent))
     decision = await stage(StageName.GATE, Decision, lambda: _gate(context, evaluated))
 
     if decision.verdict is Verdict.PROMOTE:
         reason = decision.reasons[-1]
-        await stage(StageName.RELEASE, Released, lambda: release.promote(context, candidate, parent, trained.probes, reason))
-    return await _end(context, cycle, OUTCOMES[decision.verdict], decision.reasons, candidate)
+        await stage(StageName.RELEASE, Released, lambda: release.promote(context, candidate, replaced, trained.probes, reason))
+    return Outcome(OUTCOMES[decision.verdict], decision.reasons, candidate)
+
+
+async def _attempt(work: Awaitable[T]) -> T | None:
+    """What an engine or a store that is down may prevent: then the next cycle does it."""
+    try:
+        return await work
+    except EXPECTED as error:
+        logger.warning("put off until the next cycle: %s", error)
+        return None
 
 
 async def _gate(context: Context, evaluated: Evaluated) -> Decision:
     return decide(await suite_scores(context, evaluated), evaluated.votes, context.settings.gate)
+
+
+class Outcome(Struct, frozen=True):
+    """How a cycle ends, why, and the version it made, if it got so far."""
+
+    state: CycleState
+    reasons: tuple[str, ...]
+    adapter: str | None = None
 
 
 class _Stages:
@@ -95,8 +122,13 @@ class _Stages:
         if name in self._done:
             return msgspec.convert(self._done[name], kind)
         context, cycle = self._context, self._cycle
+
+        async def start(connection: AsyncConnection) -> None:
+            await cycles.check_running(connection, cycle.id)
+            await cycles.start_stage(connection, cycle.id, name, context.clock())
+
         context.progress = Progress(stage=name.value)
-        await context.database.write(lambda c: cycles.start_stage(c, cycle.id, name, context.clock()))
+        await context.database.write(start)
         failpoint(f"{name.value}:started")
         output = await work()
         failpoint(f"{name.value}:worked")
@@ -106,20 +138,26 @@ class _Stages:
         return output
 
 
-async def _end(context: Context, cycle: Cycle, state: CycleState, reasons: tuple[str, ...], adapter: str | None = None) -> Cycle:
-    """Closes the cycle, and what became of its candidate, in one transaction."""
+async def _end(context: Context, cycle: Cycle, outcome: Outcome) -> Cycle:
+    """Closes the cycle, and what became of its candidate, in one transaction; then its files go.
+
+    One that was ended from outside stays as it was ended.
+    """
 
     async def close(connection: AsyncConnection) -> Cycle:
+        found = await cycles.select_cycle(connection, cycle.id)
+        if found is not None and found.state is not CycleState.RUNNING:
+            return found
         stages = await cycles.select_stages(connection, cycle.id)
         collected = next((stage.output for stage in stages if stage.name is StageName.COLLECT and stage.output), None)
         seen = msgspec.convert(collected, Collected).watermark if collected else await feedback.latest_position(connection)
         await cycles.update_cycle(
             connection,
             cycle.id,
-            state=state,
+            state=outcome.state,
             ended_at_s=context.clock(),
-            adapter=adapter,
-            reasons=reasons,
+            adapter=outcome.adapter,
+            reasons=outcome.reasons,
             watermark=seen,
         )
         await adapters.reject_candidates(connection, cycle.id)
@@ -127,4 +165,6 @@ async def _end(context: Context, cycle: Cycle, state: CycleState, reasons: tuple
         assert ended is not None
         return ended
 
-    return await context.database.write(close)
+    ended = await context.database.write(close)
+    await asyncio.to_thread(clear_folder, context.folder(cycle.id))
+    return ended

@@ -179,12 +179,17 @@ class Engine:
             return {model.id: model.root for model in msgspec.json.decode(await response.read(), type=_Models).data}
 
     async def load(self, name: str, folder: Path) -> None:
-        """Makes the adapter in `folder` askable as `name`. Loading what is already loaded from there is success."""
+        """Makes the adapter in `folder` askable as `name`. Loading what is loaded already is success.
+
+        Services that share an engine have folders of their own; one of the same name has the same content, as adapters are
+        named after it.
+        """
         try:
             async with self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, {}, True):
                 return
         except EngineError as error:
-            if error.status == 400 and (await self.models()).get(name) == str(folder):
+            root = (await self.models()).get(name) if error.status == 400 else None
+            if root is not None and Path(root).name == folder.name:
                 return
             raise
 

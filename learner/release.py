@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.adapter import BASE, check_adapter
+from learner.adapter import BASE, AdapterError, check_adapter
 from learner.context import Context, StageError
 from learner.failpoint import failpoint
 from learner.train.spec import Probe
 from storage import adapters, release
+from storage.artifacts import ArtifactError
 from storage.records import Adapter, Release
 
 MAX_ROUNDING = 0.15  # nats per token, mean: what bfloat16 in two implementations may differ by
@@ -35,9 +37,21 @@ class NotServed(StageError):
 
 async def load(context: Context, name: str) -> None:
     """Checks the adapter's files and makes the engine serve it under its name. Raises `AdapterError`, `EngineError`."""
-    folder = context.artifacts.adapter_dir(name).resolve()
+    adapter = await context.database.read(lambda connection: adapters.select_adapter(connection, name))
+    if adapter is None:
+        raise AdapterError(f"there is no adapter {name!r}")
+    folder = await fetch(context, adapter)
     await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
     await context.engine.load(name, folder)
+
+
+async def fetch(context: Context, adapter: Adapter) -> Path:
+    """The adapter's folder, here and proved by its hash. Raises `AdapterError`."""
+    target = context.artifacts.adapter_dir(adapter.name)
+    try:
+        return (await asyncio.to_thread(context.artifacts.fetch, target, adapter.sha256)).resolve()
+    except ArtifactError as error:
+        raise AdapterError(str(error)) from error
 
 
 async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
@@ -57,16 +71,16 @@ async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
     return proof
 
 
-async def promote(context: Context, name: str, parent: str, probes: Sequence[Probe], reason: str) -> Released:
+async def promote(context: Context, name: str, replaced: str, probes: Sequence[Probe], reason: str) -> Released:
     """Puts a candidate live: load, prove, one commit, tell. Doing it again after a crash finishes it.
 
-    Raises `StageError` when its parent, which it was judged against, is no longer the live version.
+    Raises `StageError` when the version that it was made to replace is no longer the live one.
     """
     live = await live_release(context)
     if live.adapter == name:
         return Released(name, live.previous, "was live already")
-    if live.adapter != parent:
-        raise StageError(f"{name} was judged against {parent}, but {live.adapter} is live now")
+    if live.adapter != replaced:
+        raise StageError(f"{name} was made to replace {replaced}, but {live.adapter} is live now")
     await load(context, name)
     failpoint("release:loaded")
     proof = await prove(context, name, probes)
@@ -76,12 +90,13 @@ async def promote(context: Context, name: str, parent: str, probes: Sequence[Pro
 
 
 async def roll_back(context: Context, actor: str) -> Released:
-    """Returns to the version before this one, which is still loaded. Raises `StageError` where there is none."""
+    """Returns to the version that was live before and still may be. Raises `StageError` where there is none."""
     live = await live_release(context)
-    if live.previous is None:
+    previous = await context.database.read(release.select_previous)
+    if previous is None:
         raise StageError(f"there is no version before {live.adapter!r} to roll back to")
-    await load(context, live.previous)
-    moved = await go_live(context, live.previous, actor, f"rolled back from {live.adapter}")
+    await load(context, previous)
+    moved = await go_live(context, previous, actor, f"rolled back from {live.adapter}")
     return Released(moved.adapter, moved.previous, "")
 
 
@@ -89,32 +104,46 @@ async def go_live(context: Context, name: str, actor: str, reason: str) -> Relea
     """The commit that moves the pointer, and the news of it. Nothing else ever moves it."""
     moved = await context.database.write(lambda connection: release.go_live(connection, name, actor, reason, context.clock()))
     failpoint("release:committed")
-    context.went_live(name)
+    await tell(context)
     return moved
+
+
+async def tell(context: Context) -> None:
+    """Tells whoever routes requests what is live, and what a rollback returns to."""
+    live = await live_release(context)
+    context.went_live(live.adapter, await context.database.read(release.select_previous))
 
 
 async def drain(context: Context) -> None:
     """Lets answers of versions no longer needed finish, then takes those out of the engine.
 
-    Base, the live version and the one before it stay loaded.
+    What `served_adapters` names stays loaded.
     """
-    live = await live_release(context)
-    keep = {BASE, live.adapter, live.previous}
+    keep = {adapter.name for adapter in await served_adapters(context)}
     loaded = {name for name, root in (await context.engine.models()).items() if root and name not in keep}
     known = {adapter.name for adapter in await context.database.read(adapters.select_adapters)}
     for name in sorted(loaded & known):
-        deadline = asyncio.get_running_loop().time() + context.settings.drain_s
-        while context.in_flight(name) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(DRAIN_POLL_S)
-        await context.engine.unload(name)
+        await unload(context, name)
+
+
+async def unload(context: Context, name: str) -> None:
+    """Lets the answers that a version is writing finish, for `drain_s` at most, then takes it out of the engine."""
+    deadline = asyncio.get_running_loop().time() + context.settings.drain_s
+    while context.in_flight(name) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(DRAIN_POLL_S)
+    await context.engine.unload(name)
 
 
 async def served_adapters(context: Context) -> list[Adapter]:
-    """What an engine must have loaded to serve people: base, the live version and the one before it."""
+    """What an engine must have loaded to serve people: base, the live version and the one that a rollback returns to.
+
+    While the live version is tainted, also the one that a rebuild begins from.
+    """
     live = await live_release(context)
 
     async def select(connection: AsyncConnection) -> list[Adapter]:
-        names = dict.fromkeys([BASE, live.adapter, live.previous])
+        clean = await adapters.select_clean_ancestor(connection, live.adapter)
+        names = dict.fromkeys([BASE, live.adapter, await release.select_previous(connection), clean.name])
         found = [await adapters.select_adapter(connection, name) for name in names if name]
         return [adapter for adapter in found if adapter]
 

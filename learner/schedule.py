@@ -1,8 +1,14 @@
-"""When cycles run: by interval, by enough new evidence, or because somebody asks. The only file that knows APScheduler."""
+"""When cycles run: by interval, by enough new evidence, or because somebody asks. The only file that knows APScheduler.
+
+Services that share a database agree by a lease on the one of them that runs cycles. Asking another one only begins a cycle
+in the database: the one with the lease finds it there and runs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import suppress
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,9 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner import cycle as story
 from learner.config import ScheduleSettings
 from learner.context import Context
-from storage import cycles, feedback
+from storage import adapters, cycles, feedback, leases
+from storage.connect import clock_s, in_turn
+from storage.database import UnavailableError
 from storage.feedback import EvidenceCount
-from storage.records import Cycle, CycleState
+from storage.records import Cycle, CycleState, new_id
+
+logger = logging.getLogger(__name__)
+LEASE = "schedule"
+LOOKS_PER_LEASE = 3  # how often the lease is renewed while it lasts
 
 
 class Busy(Exception):
@@ -22,44 +34,60 @@ class Busy(Exception):
 class Scheduler:
     """Starts cycles, one at a time, and takes up the one that a stopped service left running."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lease_s: float) -> None:
         self._context = context
+        self._holder, self._lease_s = new_id("service"), lease_s
+        self._leads = not context.database.is_shared  # alone on a database, a service need not ask
         self._task: asyncio.Task[Cycle] | None = None
         self._timer = AsyncIOScheduler(timezone="UTC")
 
     async def start(self) -> None:
-        left = await self._context.database.read(cycles.select_running)
-        if left is not None:
-            self._launch(left)
+        await self.look()
         settings = self._context.settings.schedule
+        often = {"trigger": "interval", "coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         if settings.enabled:
-            self._timer.add_job(
-                self.check,
-                "interval",
-                seconds=settings.check_every_s,
-                coalesce=True,
-                max_instances=1,
-                misfire_grace_time=None,
-            )
+            self._timer.add_job(self.check, seconds=settings.check_every_s, **often)
+        if self._context.database.is_shared:
+            self._timer.add_job(self.look, seconds=self._lease_s / LOOKS_PER_LEASE, **often)
         self._timer.start()
 
     async def stop(self) -> None:
-        """Stops without ending the cycle: its stages are kept and the next start goes on with it."""
+        """Stops without ending the cycle: its stages are kept, and the next start, or another service, goes on with it."""
         if self._timer.running:
             self._timer.shutdown(wait=False)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._stop_cycle()
+        if self._context.database.is_shared and self._leads:
+            with suppress(UnavailableError):  # then it runs out by itself
+                await self._context.database.write(lambda connection: leases.drop_lease(connection, LEASE, self._holder))
+
+    async def look(self) -> None:
+        """Takes or renews the lease, runs a cycle that is there to be run, and stops one that is no longer its own."""
+        try:
+            if self._context.database.is_shared:
+                self._leads = await self._context.database.write(self._take_lease)
+            left = await self._context.database.read(cycles.select_running)
+        except UnavailableError as error:
+            self._leads = not self._context.database.is_shared
+            logger.warning("the database does not say who runs cycles: %s", error)
+            left = None
+        if self._leads and left is not None and not self.running:
+            self._launch(left)
+        elif self.running and not (self._leads and left is not None):
+            await self._stop_cycle()
 
     async def run_now(self, trigger: str) -> Cycle:
         """Begins a cycle and returns it as it begins. Raises `Busy` while another runs."""
-        if self.running:
-            raise Busy("a cycle is already running: `ratchet cycle list` shows it")
         context = self._context
-        begun = await context.database.write(
-            lambda c: cycles.insert_cycle(c, trigger, context.settings.train.method, context.clock())
-        )
-        self._launch(begun)
+
+        async def begin(connection: AsyncConnection) -> Cycle:
+            await in_turn(connection, "cycles")
+            if (other := await cycles.select_running(connection)) is not None:
+                raise Busy(f"cycle {other.id} is already running: `ratchet cycle list` shows it")
+            return await cycles.insert_cycle(connection, trigger, context.settings.train.method, context.clock())
+
+        begun = await context.database.write(begin)
+        if self._leads:
+            self._launch(begun)
         return begun
 
     @property
@@ -68,46 +96,57 @@ class Scheduler:
 
     async def cancel(self) -> Cycle | None:
         """Ends the running cycle for good; what is live stays. Gives None when there is none."""
-        if self._task is None or self._task.done():
-            return None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._stop_cycle()
         context = self._context
 
         async def close(connection: AsyncConnection) -> Cycle | None:
             left = await cycles.select_running(connection)
-            if left is not None:
-                await cycles.update_cycle(
-                    connection, left.id, state=CycleState.CANCELLED, ended_at_s=context.clock(), reasons=("cancelled",)
-                )
-                return await cycles.select_cycle(connection, left.id)
-            return None
+            if left is None:
+                return None
+            await cycles.update_cycle(
+                connection, left.id, state=CycleState.CANCELLED, ended_at_s=context.clock(), reasons=("cancelled",)
+            )
+            await adapters.reject_candidates(connection, left.id)
+            return await cycles.select_cycle(connection, left.id)
 
         return await context.database.write(close)
 
     async def check(self) -> str | None:
         """Starts a cycle when it is time for one; gives the trigger, or None."""
-        if self.running:
+        if self.running or not self._leads:
             return None
         context = self._context
 
-        async def look(connection: AsyncConnection) -> tuple[EvidenceCount, float]:
+        async def look(connection: AsyncConnection) -> tuple[EvidenceCount, float, bool]:
             latest = await cycles.select_cycles(connection, limit=1)
             fresh = await feedback.count_evidence(connection, await cycles.last_seen(connection))
-            return fresh, latest[0].started_at_s if latest else 0.0
+            return fresh, latest[0].started_at_s if latest else 0.0, bool(await adapters.select_tainted(connection))
 
-        fresh, last_started_s = await context.database.read(look)
-        trigger = due(fresh, context.clock() - last_started_s, context.settings.schedule)
+        fresh, last_started_s, tainted = await context.database.read(look)
+        trigger = due(fresh, context.clock() - last_started_s, tainted, context.settings.schedule)
         if trigger is not None:
             await self.run_now(trigger)
         return trigger
 
+    async def _take_lease(self, connection: AsyncConnection) -> bool:
+        return await leases.take_lease(connection, LEASE, self._holder, await clock_s(connection), self._lease_s)
+
     def _launch(self, cycle: Cycle) -> None:
         self._task = asyncio.create_task(story.run(self._context, cycle), name=f"cycle {cycle.id}")
 
+    async def _stop_cycle(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-def due(fresh: EvidenceCount, since_last_s: float, settings: ScheduleSettings) -> str | None:
-    """Why a cycle should start now, given what is new since the last one looked; None if it should not."""
+
+def due(fresh: EvidenceCount, since_last_s: float, tainted: bool, settings: ScheduleSettings) -> str | None:
+    """Why a cycle should start now, given what is new since the last one looked; None if it should not.
+
+    `tainted` says that adapters are left which learnt from somebody who is forgotten: that cannot wait.
+    """
+    if tainted:
+        return "forgotten"
     enough = (
         fresh.up + fresh.down >= settings.min_new_votes
         and min(fresh.up, fresh.down) >= settings.min_minority_votes

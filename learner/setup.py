@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.adapter import BASE, check_adapter, make_zero_adapter
+from learner.adapter import BASE, AdapterError, check_adapter, make_zero_adapter
 from learner.context import Context
-from learner.release import served_adapters
+from learner.release import fetch, served_adapters
 from storage import adapters, cycles, release
 from storage.artifacts import Artifacts
+from storage.connect import in_turn
 from storage.database import Database
 from storage.records import Adapter, AdapterState, Release
+
+logger = logging.getLogger(__name__)
 
 
 async def ensure_live(database: Database, artifacts: Artifacts, model_dir: Path, rank: int, clock: Callable[[], float]) -> Release:
@@ -29,6 +33,7 @@ async def ensure_live(database: Database, artifacts: Artifacts, model_dir: Path,
     base = Adapter(BASE, None, None, None, sha256, str(folder.relative_to(artifacts.home)), AdapterState.CANDIDATE, clock())
 
     async def ensure(connection: AsyncConnection) -> Release:
+        await in_turn(connection, "release")
         live = await release.select_live(connection)
         if live is not None:
             return live
@@ -47,4 +52,16 @@ async def adapters_to_serve(context: Context) -> Sequence[tuple[str, Path]]:
         return [a for a in found if running and a.cycle_id == running.id and a.state is AdapterState.CANDIDATE]
 
     served = [*await served_adapters(context), *await context.database.read(candidates)]
-    return [(adapter.name, context.artifacts.adapter_dir(adapter.name).resolve()) for adapter in served]
+    folders = [(adapter.name, await _fetch_unless_damaged(context, adapter)) for adapter in served]
+    return [(name, folder) for name, folder in folders if folder is not None]
+
+
+async def _fetch_unless_damaged(context: Context, adapter: Adapter) -> Path | None:
+    """What only may be needed is left out when it is damaged; what people are answered by must not be missing."""
+    try:
+        return await fetch(context, adapter)
+    except AdapterError as error:
+        if adapter.name == BASE or adapter.state is AdapterState.LIVE:
+            raise
+        logger.warning("the engine will not serve %s: %s", adapter.name, error)
+        return None

@@ -16,8 +16,11 @@ from learner.context import Context, Progress
 from learner.evaluate.stage import score_baseline
 from learner.release import Released
 from learner.schedule import Scheduler
+from service import data, lineage
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
+from service.paging import LIMIT, Limit, Page, page
+from service.people import OPERATOR_HANDLERS
 from service.problem import Problem
 from service.router import Router
 from service.supervisor import EngineState, Supervisor
@@ -160,6 +163,12 @@ async def list_audit(database: NamedDependency[Database], limit: FromQuery[int] 
     return await database.read(lambda connection: audit.select_audit(connection, min(max(limit, 1), 1000)))
 
 
+@get("/people")
+async def list_people(database: NamedDependency[Database], after: FromQuery[str] = "", limit: Limit = LIMIT) -> Page[Person]:
+    """Everybody who was ever here and is not forgotten, by id."""
+    return page(await database.read(lambda connection: people.select_people(connection, limit + 1, after)), limit)
+
+
 @post("/people", status_code=201)
 async def add_person(
     data: JSONBody[NewPerson], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]
@@ -187,6 +196,6 @@ def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
     """All routes under `/api`, behind the operator's key."""
     handlers = [
         status, start_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter, list_audit,
-        add_person, move_clock,
+        list_people, add_person, move_clock, *data.HANDLERS, *lineage.HANDLERS, *OPERATOR_HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

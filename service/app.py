@@ -12,25 +12,27 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
-from learner import setup
+from learner import forget, setup
 from learner.context import Context
 from learner.engine import Engine, EngineError
 from learner.model import ensure_model
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
-from service import chat, feedback, pages
+from service import chat, completions, conversations, feedback, me, pages, people
 from service.api import api_routes
 from service.auth import Gatekeeper, operator_key
 from service.chat import Chat
 from service.clock import Clock
-from service.config import Config, models_dir
+from service.config import Config, models_dir, streams_s
+from service.follow import follow
+from service.keep import keep_house
 from service.problem import respond
 from service.router import Router
 from service.supervisor import Supervisor
+from storage.archive import DATABASE
 from storage.artifacts import Artifacts
 from storage.database import Database
-
-DATABASE = "ratchet.db"
+from storage.release import select_previous
 
 
 @dataclass
@@ -55,10 +57,10 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
     model_dir = await asyncio.to_thread(ensure_model, config.model, models_dir())
     clock = Clock(injected=config.clock == "injected")
     database = await Database.open(config.storage.url or home / DATABASE, config.storage)
-    artifacts = Artifacts(home)
+    artifacts = Artifacts(home, config.storage.artifacts)
     artifacts.clear_temporary()
     live = await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)
-    router = Router(live.adapter, live.previous)
+    router = Router(live.adapter, await database.read(select_previous))
     supervisor = Supervisor(config.engine, model_dir, home / "engine", lambda: setup.adapters_to_serve(context))
     async with Engine(lambda: supervisor.url) as engine:
         context = Context(
@@ -74,24 +76,31 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             router.in_flight,
         )
         talk = Chat(database, engine, router, clock, config.server.max_answer_tokens, config.server.temperature)
-        scheduler = Scheduler(context)
+        scheduler = Scheduler(context, config.storage.lease_s)
         await supervisor.start()
-        learning = asyncio.create_task(_learn_once_ready(supervisor, scheduler, config.engine.start_timeout_s))
+        tasks = [
+            asyncio.create_task(_learn_once_ready(context, supervisor, scheduler, config.engine.start_timeout_s)),
+            asyncio.create_task(keep_house(database, artifacts, config.storage, clock)),
+        ]
+        if database.is_shared:
+            tasks.append(asyncio.create_task(follow(context, router)))
         try:
             gatekeeper = Gatekeeper(database, operator_key(home))
             yield Parts(database, engine, supervisor, router, talk, gatekeeper, context, scheduler, clock, clock())
         finally:
-            learning.cancel()
+            for task in tasks:
+                task.cancel()
             await scheduler.stop()
-            await talk.drain(config.server.shutdown_s)
+            await talk.drain(streams_s(config))
             await supervisor.stop()
             await database.close()
 
 
-async def _learn_once_ready(supervisor: Supervisor, scheduler: Scheduler, timeout_s: float) -> None:
+async def _learn_once_ready(context: Context, supervisor: Supervisor, scheduler: Scheduler, timeout_s: float) -> None:
     while True:
         with suppress(EngineError):
             await supervisor.wait_ready(timeout_s)
+            await forget.resume(context)
             return await scheduler.start()
         await asyncio.sleep(1)
 
@@ -111,6 +120,10 @@ def create_app(home: Path, config: Config) -> Litestar:
         route_handlers=[
             *chat.HANDLERS,
             *feedback.HANDLERS,
+            *completions.HANDLERS,
+            *conversations.HANDLERS,
+            *me.HANDLERS,
+            *people.HANDLERS,
             *pages.HANDLERS,
             api_routes(lambda: app.state.parts.gatekeeper),
         ],

@@ -79,6 +79,10 @@ class Gatekeeper:
             self._by_key[digest] = found
         return self._by_key[digest]
 
+    def forget(self, person_id: str) -> None:
+        """Lets the keys of a person who is forgotten in no more."""
+        self._by_key = {digest: person for digest, person in self._by_key.items() if person.id != person_id}
+
     def operator(self, connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
         """A guard: lets only the operator's key pass."""
         key = _bearer(connection)

@@ -7,7 +7,6 @@ keeps what there is as interrupted.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from litestar.response import Stream
 
 from learner.engine import Completion, Engine, EngineError, Usage
 from service.auth import Gatekeeper
-from service.problem import Problem, envelope, of_engine
+from service.problem import Problem, envelope, of_engine, problem_of
 from service.router import ALIAS, Router
 from service.turns import Turn, keep_turn
 from service.wire import (
@@ -37,7 +36,6 @@ from storage import conversations
 from storage.database import Database
 from storage.records import MessageStatus, Person
 
-logger = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
 Event = bytes | None  # None ends the stream
 CONVERSATION = "conversation_id"  # in a request's metadata: the conversation it continues
@@ -67,11 +65,16 @@ class Chat:
     ) -> None:
         self._database, self._engine, self._router, self._clock = database, engine, router, clock
         self._max_answer_tokens, self._temperature = max_answer_tokens, temperature
+        self.closing = False  # no answer is begun any more
         self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
         self._reading: set[asyncio.Task[None]] = set()  # streams of the engine
 
     async def answer(self, request: ChatRequest, person: Person) -> Response[Answer] | Stream:
         """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token."""
+        if self.closing:
+            raise Problem("not_ready", "the service is ending: ask again when it is back")
+        if request.store is not False:
+            self._database.check_available()  # before work whose outcome could not be kept
         adapter = self._router.resolve(request.model)
         conversation_id = await self._conversation(request, person)
         metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
@@ -89,7 +92,8 @@ class Chat:
         return _ToldStream(events.sent(), reading.cancel, headers)
 
     async def drain(self, timeout_s: float) -> None:
-        """Lets answers in the making finish; what takes longer is stopped and kept as interrupted."""
+        """Takes no more requests, and lets answers in the making finish; what takes longer is stopped and kept as interrupted."""
+        self.closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
         for reading in self._reading:
@@ -163,8 +167,7 @@ class Chat:
             if store and turn.begun:
                 await self._database.write(lambda connection: keep_turn(connection, turn, status))
         except Exception as error:  # the stream's edge: the client must hear that nothing was kept
-            logger.exception("turn %s could not be kept", turn.id)
-            problem = Problem("internal", f"the answer could not be kept ({type(error).__name__})")
+            problem = problem_of(error)
         events.end(problem)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:

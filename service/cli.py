@@ -1,4 +1,4 @@
-"""`ratchet`: the command line. It talks to a running service over HTTP; only `up`, `model` and `eval` work without one."""
+"""`ratchet`: the command line. It talks to a running service over HTTP; what works without one says so."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 from learner.model import ModelError
 from service.client import ClientError
-from service.commands import adapters, cycles, evaluate, model, simulate, up
+from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, simulate, up
 from service.commands.terminal import Failure
 from service.config import ConfigError
 
-FAMILIES = (up, cycles, adapters, simulate, evaluate, model)  # in the order in which help shows them
+FAMILIES = (up, cycles, adapters, people, data, simulate, evaluate, model, backup, bench)  # in the order in which help shows them
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from storage.settings import StorageSettings
 
 FILE = "ratchet.toml"
 STORAGE_URL = "RATCHET_STORAGE_URL"  # takes the place of storage.url
+LAST_STEPS_S = 1  # of an exit: connections, jobs and the database
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -31,7 +32,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: int = 1_000_000
     max_answer_tokens: int = 1024  # of one answer, and what it is without `max_tokens`
     temperature: float = 0.7  # of an answer whose request names none
-    shutdown_s: float = 5.0  # how long streams may take to finish when the service is asked to end
+    shutdown_s: float = 5.0  # from being asked to end to the end, engine included; what streams may take of it is `streams_s`
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +42,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineSettings = EngineSettings()
     learner: LearnerSettings = LearnerSettings()
     storage: StorageSettings = StorageSettings()
+
+
+def streams_s(config: Config) -> float:
+    """How long answers in the making may go on once the service is asked to end."""
+    return max(config.server.shutdown_s - config.engine.shutdown_timeout_s - LAST_STEPS_S, 0.0)
 
 
 def default_home() -> Path:

@@ -1,29 +1,31 @@
-"""`POST /v1/feedback`: a thumb, reasons, a comment, a correction or a preference, on disk before it is acknowledged."""
+"""`/v1/feedback`: a thumb, reasons, a comment, a correction or a preference, on disk before it is acknowledged.
+
+What a person said is theirs: they read it again, with its history, and take it back for good.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from litestar import Request, post
+import msgspec
+from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth import Gatekeeper
-from service.problem import Problem
-from service.wire import FeedbackReceipt, FeedbackRequest
-from storage import conversations, feedback, people
+from service.opinion import FIELDS, Opinion, Said, of_current, said_of
+from service.paging import LIMIT, After, Limit, Page, page
+from service.problem import Problem, owned
+from service.reasons import ReasonLabel, parse_reasons, reason_labels
+from service.wire import FeedbackDeleted, FeedbackReceipt, FeedbackRequest
+from storage import completions, feedback, people
+from storage.connect import in_turn
 from storage.database import Database
-from storage.records import Feedback, FeedbackKind, Person, Role, new_id
+from storage.records import Feedback, FeedbackKind, Person, new_id
 
-FIELDS = {
-    FeedbackKind.THUMB: "thumb",
-    FeedbackKind.REASON: "reasons",
-    FeedbackKind.COMMENT: "comment",
-    FeedbackKind.CORRECTION: "correction",
-    FeedbackKind.PREFERENCE: "preferred_over",
-}
+HISTORY = 1000  # rows about one answer that are shown, at most
 
 
 async def give(connection: AsyncConnection, said: FeedbackRequest, person: Person, now_s: float) -> FeedbackReceipt:
@@ -31,14 +33,12 @@ async def give(connection: AsyncConnection, said: FeedbackRequest, person: Perso
 
     Raises `not_found` for an answer that is not theirs, in the same words as for one that does not exist.
     """
-    values = {kind: getattr(said, field) for kind, field in FIELDS.items() if getattr(said, field) is not UNSET}
-    if not values:
-        raise Problem("invalid_request", f"nothing is said: expected at least one of {', '.join(FIELDS.values())}")
-    for answer_id in (said.completion_id, *([said.preferred_over] if said.preferred_over else [])):
-        message = await conversations.select_owned_message(connection, answer_id, person.id)
-        if message is None or message.role is not Role.ASSISTANT:
-            raise Problem("not_found", f"you have no completion {answer_id!r}", "completion_id")
-    await people.ensure_person(connection, person)
+    values = _values(said)
+    await _check_answer(connection, said.completion_id, person, "completion_id")
+    if said.preferred_over:
+        await _check_answer(connection, said.preferred_over, person, "preferred_over")
+    await people.ensure_person(connection, msgspec.structs.replace(person, created_at_s=now_s))
+    await in_turn(connection, "feedback")  # or two services might both find the submission new
     submission_id = said.id or new_id("fb")
     rows: Sequence[Feedback] = await feedback.select_submission(connection, person.id, submission_id)
     if rows and rows[0].message_id != said.completion_id:
@@ -50,6 +50,23 @@ async def give(connection: AsyncConnection, said: FeedbackRequest, person: Perso
         ]
         await feedback.insert_feedback(connection, rows)
     return FeedbackReceipt(submission_id, said.completion_id, [row.kind.value for row in rows])
+
+
+def _values(said: FeedbackRequest) -> dict[FeedbackKind, object]:
+    """What is said, by kind. Raises `invalid_request` for nothing, and for a reason that is none."""
+    values = {kind: getattr(said, field) for kind, field in FIELDS.items() if getattr(said, field) is not UNSET}
+    if not values:
+        raise Problem("invalid_request", f"nothing is said: expected at least one of {', '.join(FIELDS.values())}")
+    if said.preferred_over == said.completion_id:
+        raise Problem("invalid_request", f"{said.completion_id!r} cannot be preferred over itself", "preferred_over")
+    if said.reasons is not UNSET:
+        values[FeedbackKind.REASON] = parse_reasons(said.reasons or ())
+    return values
+
+
+async def _check_answer(connection: AsyncConnection, id: str, person: Person, param: str) -> None:
+    if await completions.select_completion(connection, id, person.id) is None:
+        raise Problem("not_found", f"you have no completion {id!r}", param)
 
 
 @post("/v1/feedback", status_code=200)
@@ -65,4 +82,61 @@ async def give_feedback(
     return await database.write(lambda connection: give(connection, data, person, clock()))
 
 
-HANDLERS = [give_feedback]
+@get("/v1/feedback")
+async def list_feedback(
+    request: Request,  # type: ignore[type-arg]
+    database: NamedDependency[Database],
+    gatekeeper: NamedDependency[Gatekeeper],
+    after: After = None,
+    limit: Limit = LIMIT,
+) -> Page[Said]:
+    """All that the asker ever said about answers, newest first."""
+    person = await gatekeeper.person(request)
+    with owned("after"):
+        rows = await database.read(lambda c: feedback.select_feedback(c, person.id, limit + 1, after=after))
+    return page([said_of(row) for row in rows], limit)
+
+
+@get("/v1/feedback/reasons")
+async def list_reasons() -> list[ReasonLabel]:
+    """What can be wrong with an answer, in the order to show it."""
+    return reason_labels()
+
+
+@get("/v1/feedback/{completion_id:str}")
+async def show_feedback(
+    completion_id: FromPath[str],
+    request: Request,  # type: ignore[type-arg]
+    database: NamedDependency[Database],
+    gatekeeper: NamedDependency[Gatekeeper],
+) -> Opinion:
+    """What the asker thinks of an answer now, and how they came to think so."""
+    person = await gatekeeper.person(request)
+
+    async def look(connection: AsyncConnection) -> Opinion:
+        await _check_answer(connection, completion_id, person, "completion_id")
+        current = await feedback.select_current(connection, completion_id, person.id)
+        history = await feedback.select_feedback(connection, person.id, HISTORY, message_id=completion_id)
+        return Opinion(completion_id, of_current(current), [said_of(row) for row in history])
+
+    return await database.read(look)
+
+
+@delete("/v1/feedback/{completion_id:str}", status_code=200)
+async def delete_feedback(
+    completion_id: FromPath[str],
+    request: Request,  # type: ignore[type-arg]
+    database: NamedDependency[Database],
+    gatekeeper: NamedDependency[Gatekeeper],
+) -> FeedbackDeleted:
+    """Deletes all that the asker said about an answer."""
+    person = await gatekeeper.person(request)
+
+    async def remove(connection: AsyncConnection) -> int:
+        await _check_answer(connection, completion_id, person, "completion_id")
+        return await feedback.delete_feedback(connection, completion_id, person.id)
+
+    return FeedbackDeleted(completion_id, await database.write(remove))
+
+
+HANDLERS = [give_feedback, list_feedback, list_reasons, show_feedback, delete_feedback]

@@ -11,6 +11,7 @@ from litestar.static_files import create_static_files_router
 from msgspec import Struct
 
 from service.auth import COOKIE, new_cookie
+from service.chat import Chat
 from service.supervisor import EngineState, Supervisor
 
 WEB = Path(__file__).parent / "web"
@@ -44,10 +45,10 @@ async def live() -> dict[str, bool]:
 
 
 @get("/health/ready")
-async def ready(supervisor: NamedDependency[Supervisor]) -> Response[Readiness]:
-    """200 once people can be answered, 503 with what is waited for until then."""
-    is_ready = supervisor.state is EngineState.READY
-    waiting_for = None if is_ready else "engine"
+async def ready(supervisor: NamedDependency[Supervisor], chat: NamedDependency[Chat]) -> Response[Readiness]:
+    """200 while people can be answered; before that 503 with what is waited for, and 503 again once the service is to end."""
+    is_ready = supervisor.state is EngineState.READY and not chat.closing
+    waiting_for = None if is_ready else "the end" if chat.closing else "engine"
     detail = supervisor.problem or None if supervisor.state is EngineState.FAILED else None
     return Response(Readiness(is_ready, waiting_for, detail), status_code=200 if is_ready else 503)
 

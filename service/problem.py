@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import Struct
+from sqlalchemy.exc import DataError
 
 from learner.adapter import AdapterError
 from learner.context import StageError
@@ -67,14 +70,26 @@ def of_engine(error: EngineError) -> Problem:
     return Problem("not_ready" if error.status == 503 else "engine_failed", error.message)
 
 
+@contextmanager
+def owned(param: str) -> Iterator[None]:
+    """Inside, a LookupError of a query says what the asker does not have: it becomes `not_found`."""
+    try:
+        yield
+    except LookupError as error:
+        if type(error) is not LookupError:  # a KeyError is a mistake of ours
+            raise
+        raise Problem("not_found", f"you have {error}", param) from error
+
+
 def respond(_: Request, error: Exception) -> Response[ErrorEnvelope]:  # type: ignore[type-arg]
     """The answer to any exception of a handler."""
-    problem = _problem_of(error)
+    problem = problem_of(error)
     headers = {"Retry-After": RETRY_AFTER_S} if problem.status == 503 else {}
     return Response(envelope(problem), status_code=problem.status, media_type=MediaType.JSON, headers=headers)
 
 
-def _problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """Any error as what a caller is told of it; what nobody foresaw goes to the log."""
     match error:
         case Problem():
             return error
@@ -84,6 +99,8 @@ def _problem_of(error: Exception) -> Problem:
             return Problem("conflict", str(error))
         case UnavailableError():
             return Problem("not_kept", f"this cannot be kept now ({error}): try again in a moment")
+        case DataError():  # a NUL in a query, for one, which PostgreSQL knows in no text
+            return Problem("invalid_request", f"the database cannot take a value of this request: {error.orig}")
         case HTTPException(status_code=status):
             return _problem_of_http(error, status)
         case _:

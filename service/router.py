@@ -20,10 +20,9 @@ class Router:
         self.previous = previous
         self._in_flight: Counter[str] = Counter()
 
-    def went_live(self, name: str) -> None:
-        """From now on new requests go to `name`; the version before it stays askable."""
-        if name != self.live:
-            self.live, self.previous = name, self.live
+    def went_live(self, name: str, previous: str | None) -> None:
+        """From now on new requests go to `name`; `previous`, which a rollback returns to, stays askable."""
+        self.live, self.previous = name, previous
 
     @property
     def names(self) -> list[str]:

@@ -54,7 +54,7 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     start_timeout_s: float = 300.0  # from the start of the process to the answer to a warm-up request
     hang_timeout_s: float = 30.0  # without an answer, or without a model step while requests wait, it is started again
     watch_interval_s: float = 1.0
-    shutdown_timeout_s: float = 3.0  # from asking the engine to end to killing it
+    shutdown_timeout_s: float = 2.0  # from asking the engine to end to killing it
 
 
 class EngineState(StrEnum):

@@ -6,12 +6,14 @@ import textwrap
 import time
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.engine import Completion
 from service.wire import ChatMessage
 from storage import conversations, people
+from storage.erase import was_erased_since
 from storage.records import Conversation, Message, MessageStatus, Person, Role, new_id
 
 TITLE_CHARACTERS = 80
@@ -111,7 +113,9 @@ class Turn(Struct):
 
 async def keep_turn(connection: AsyncConnection, turn: Turn, status: MessageStatus) -> None:
     """Writes the turn in one transaction: person, conversation, what was said before where it is new, the answer."""
-    await people.ensure_person(connection, turn.person)
+    if await was_erased_since(connection, turn.person.id, turn.created_at_s):
+        return  # forgotten while the answer was being written: none of it is kept
+    await people.ensure_person(connection, msgspec.structs.replace(turn.person, created_at_s=turn.created_at_s))
     if await conversations.select_conversation(connection, turn.conversation_id, turn.person.id) is None:
         begun = Conversation(turn.conversation_id, turn.person.id, turn.created_at_s, turn.title, turn.created_at_s)
         await conversations.insert_conversation(connection, begun)

@@ -9,8 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from learner.engine import Usage
 
-Text = Annotated[str, Meta(max_length=200_000)]
-Metadata = dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]]
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL keeps no text with a NUL in it
+Text = Annotated[str, Meta(max_length=200_000, pattern=NO_NUL)]
+MetadataKey = Annotated[str, Meta(max_length=64, pattern=NO_NUL)]
+MetadataValue = Annotated[str, Meta(max_length=512, pattern=NO_NUL)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
@@ -97,6 +100,32 @@ class Answer(Struct, frozen=True):
     object: str = "chat.completion"
 
 
+class StoredAnswer(Answer, frozen=True, kw_only=True):
+    """An answer as it was kept. One that was interrupted has no `finish_reason`."""
+
+    metadata: dict[str, str]
+
+
+class StoredMessage(Struct, frozen=True):
+    """A message of the request that an answer was given to."""
+
+    id: str
+    role: str
+    content: str
+    content_parts: list[TextPart] | None = None
+    name: str | None = None
+
+
+class MetadataChange(Struct, frozen=True):
+    metadata: Metadata | None
+
+
+class CompletionDeleted(Struct, frozen=True):
+    id: str
+    deleted: bool = True
+    object: str = "chat.completion.deleted"
+
+
 class ModelCard(Struct, frozen=True):
     id: str
     created: int
@@ -115,9 +144,9 @@ class FeedbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
     completion_id: str
     id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     thumb: Literal["up", "down"] | UnsetType | None = UNSET
-    reasons: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] | UnsetType = UNSET
-    comment: Annotated[str, Meta(max_length=10000)] | UnsetType | None = UNSET
-    correction: Annotated[str, Meta(max_length=20000)] | UnsetType | None = UNSET
+    reasons: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] | UnsetType | None = UNSET
+    comment: Annotated[str, Meta(max_length=10000, pattern=NO_NUL)] | UnsetType | None = UNSET
+    correction: Annotated[str, Meta(max_length=20000, pattern=NO_NUL)] | UnsetType | None = UNSET
     preferred_over: str | UnsetType | None = UNSET
 
 
@@ -127,3 +156,11 @@ class FeedbackReceipt(Struct, frozen=True):
     id: str
     completion_id: str
     recorded: list[str]
+
+
+class FeedbackDeleted(Struct, frozen=True):
+    """How many rows went."""
+
+    completion_id: str
+    rows: int
+    deleted: bool = True

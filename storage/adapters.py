@@ -5,9 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.lineage import select_ancestry
 from storage.records import Adapter, AdapterState
 from storage.rows import insert, select_all, select_one
 from storage.tables import adapters
+
+GONE = (AdapterState.ERASED, AdapterState.QUARANTINED)  # what no longer may answer people
 
 
 async def insert_adapter(connection: AsyncConnection, adapter: Adapter) -> None:
@@ -23,6 +26,23 @@ async def select_adapter(connection: AsyncConnection, name: str) -> Adapter | No
 async def select_adapters(connection: AsyncConnection) -> list[Adapter]:
     """Every adapter, newest first."""
     return await select_all(connection, select(adapters).order_by(adapters.c.position.desc()), Adapter)
+
+
+async def select_tainted(connection: AsyncConnection) -> list[Adapter]:
+    """The adapters that learnt from somebody who is forgotten and are not erased yet, oldest first."""
+    tainted = (adapters.c.tainted_at_s.is_not(None), adapters.c.state != AdapterState.ERASED)
+    return await select_all(connection, select(adapters).where(*tainted).order_by(adapters.c.position), Adapter)
+
+
+async def select_clean_ancestor(connection: AsyncConnection, name: str) -> Adapter:
+    """The nearest adapter in the ancestry, itself included, that can serve: not tainted, erased or quarantined.
+
+    LookupError if there is none, which means that there is no such adapter: base learns from nobody.
+    """
+    for ancestor in await select_ancestry(connection, name):
+        if ancestor.tainted_at_s is None and ancestor.state not in GONE:
+            return ancestor
+    raise LookupError(f"no adapter {name!r}")
 
 
 async def update_adapter_state(connection: AsyncConnection, name: str, state: AdapterState) -> None:

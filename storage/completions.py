@@ -8,9 +8,10 @@ from typing import Literal
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.connect import has_pair
 from storage.conversations import select_message, select_owned_message
 from storage.records import Message, MessageStatus, Role
-from storage.rows import select_all, select_number
+from storage.rows import select_all, select_number, select_place
 from storage.tables import conversations, feedback, messages
 
 STORED = (MessageStatus.COMPLETE, MessageStatus.INTERRUPTED)
@@ -27,7 +28,7 @@ async def select_completions(
     model: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> list[Message]:
-    """A page of this person's answers by age; `after` is the id that ended the page before.
+    """A page of this person's answers by age; `after` is the id that ended the page before, LookupError if they have none.
 
     `model` is the version that wrote it; every pair of `metadata` must be attached to it.
     """
@@ -37,9 +38,10 @@ async def select_completions(
     if model is not None:
         statement = statement.where(messages.c.engine_model == model)
     for key, value in (metadata or {}).items():
-        statement = statement.where(messages.c.metadata[key].as_string() == value)
+        statement = statement.where(has_pair(connection, messages.c.metadata, key, value))
     if after is not None:
-        last = select(messages.c.position).where(messages.c.id == after, messages.c.person_id == person_id).scalar_subquery()
+        own = select(messages.c.position).where(messages.c.id == after, messages.c.person_id == person_id)
+        [last] = await select_place(connection, own, f"completion {after!r}")
         statement = statement.where(messages.c.position > last if order == "asc" else messages.c.position < last)
     position = messages.c.position.asc() if order == "asc" else messages.c.position.desc()
     return await select_all(connection, statement.order_by(position).limit(limit), Message)

@@ -7,25 +7,31 @@ other where the order of commits matters.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from storage.prepared import at_hand
 from storage.settings import Durability
+from storage.thread import ThreadConnection
 
+T = TypeVar("T")
 READERS = 4
 BUSY_TIMEOUT_MS = 5_000
+SWEEP_TIMEOUT_MS = 200  # a sweep holds up writes: it rather tries again
 PRAGMAS = (
     "journal_mode=WAL",
     "foreign_keys=ON",
@@ -53,7 +59,9 @@ def is_sqlite(url: URL) -> bool:
 def open_writer(url: URL, durability: Durability) -> AsyncEngine:
     """An engine of a single connection, for the one task that writes."""
     if is_sqlite(url):
-        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=1, max_overflow=0)
+        writing = partial(ThreadConnection.to, Path(url.database or ""))
+        driver = url.set(drivername="sqlite+aiosqlite")
+        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0)
         _prepare_sqlite(engine.sync_engine, "BEGIN IMMEDIATE", (*PRAGMAS, f"synchronous={SYNCHRONOUS[durability]}"))
         return engine
     options = f"-c synchronous_commit={SYNCHRONOUS_COMMIT[durability]}"
@@ -84,6 +92,26 @@ def open_for_migration(url: URL) -> Engine:
     return engine
 
 
+async def run_beside(connection: AsyncConnection, work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine that awaits nothing but a writer's connection.
+
+    On SQLite it runs in the connection's thread, all in one hop: there it does not hold up the event loop either.
+    """
+    if connection.dialect.name != "sqlite":
+        return await work
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    outcome: T = await driver.run(work)
+    return outcome
+
+
+async def command(connection: AsyncConnection, words: str) -> None:
+    """A command without values or rows, like SAVEPOINT: where it can past SQLAlchemy, which takes ten times as long."""
+    if (sqlite := at_hand(connection)) is not None:
+        sqlite.execute(words)
+    else:
+        await connection.exec_driver_sql(words)
+
+
 async def in_turn(connection: AsyncConnection, what: str) -> None:
     """Waits until no other service's transaction is in `what`, and keeps them out until this one ends.
 
@@ -93,10 +121,45 @@ async def in_turn(connection: AsyncConnection, what: str) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
+async def clock_s(connection: AsyncConnection) -> float:
+    """Seconds since the Unix epoch by the one clock that all services of this database share."""
+    if connection.dialect.name == "postgresql":
+        return float((await connection.execute(select(func.extract("epoch", func.clock_timestamp())))).scalar_one())
+    return time.time()
+
+
 async def insert_missing(connection: AsyncConnection, table: Table, record: Struct) -> None:
     """Adds a row, unless there is one with its key already."""
     insert: Callable[[Table], Any] = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     await connection.execute(insert(table).values(msgspec.structs.asdict(record)).on_conflict_do_nothing())
+
+
+def has_pair(connection: AsyncConnection, column: ColumnElement[Any], key: str, value: str) -> ColumnElement[bool]:
+    """Whether the column's JSON object has this string under this key, whatever characters they are made of."""
+    unfold = func.json_each if connection.dialect.name == "sqlite" else func.json_each_text
+    pairs = unfold(column).table_valued("key", "value")
+    return select(pairs.c.key).where(pairs.c.key == key, pairs.c.value == value).exists()
+
+
+async def truncate_log(connection: AsyncConnection) -> bool:
+    """Takes old pages out of SQLite's write-ahead log, on the connection that writes, between two of its transactions.
+
+    Pages of the database itself hold nothing deleted (see `PRAGMAS`). False, soon, while others read an older state.
+    """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.execute_fetchall(f"PRAGMA busy_timeout={SWEEP_TIMEOUT_MS}")
+    try:
+        [[is_busy, _, _]] = await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not is_busy
+    finally:
+        await driver.execute_fetchall(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+
+async def vacuum(url: URL) -> None:
+    """Has PostgreSQL give up deleted rows, beside whoever writes. The server overwrites their bytes in its own time."""
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("VACUUM")
 
 
 def is_unavailable(error: Exception) -> bool:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import msgspec
-from sqlalchemy import ColumnElement, Select, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Conversation, Message
-from storage.rows import insert, select_all, select_number, select_one
+from storage.rows import insert, select_all, select_number, select_one, select_place, to_record
 from storage.tables import conversations, feedback, messages
 
 AGE = tuple_(conversations.c.updated_at_s, conversations.c.id)
+OWN = select(conversations).where(conversations.c.id == bindparam("id"), conversations.c.person_id == bindparam("person_id"))
+OWN_MESSAGE = select(messages).where(messages.c.id == bindparam("id"), messages.c.person_id == bindparam("person_id"))
+TALK = select(messages).where(messages.c.conversation_id == bindparam("conversation_id")).order_by(messages.c.position)
+OPENINGS = TALK.where(messages.c.parent_id.is_(None))
+CHILDREN = TALK.where(messages.c.parent_id == bindparam("parent_id"))
 
 
 async def insert_conversation(connection: AsyncConnection, conversation: Conversation) -> None:
@@ -23,21 +27,22 @@ async def insert_conversation(connection: AsyncConnection, conversation: Convers
 
 async def select_conversation(connection: AsyncConnection, id: str, person_id: str) -> Conversation | None:
     """The conversation, if it is this person's."""
-    statement = select(conversations).where(conversations.c.id == id, conversations.c.person_id == person_id)
-    return await select_one(connection, statement, Conversation)
+    return await select_one(connection, OWN, Conversation, id=id, person_id=person_id)
 
 
 async def select_conversations(
     connection: AsyncConnection, person_id: str, limit: int, after: str | None = None, search: str = ""
 ) -> list[Conversation]:
-    """A page of this person's conversations, the one last talked in first; `after` is the id that ended the page before.
+    """A page of this person's conversations, the one last talked in first.
 
-    `search` finds words in titles and messages, in any case.
+    `after` is the id that ended the page before; LookupError if they have none of it. `search` finds words in titles and
+    messages; of A to Z it finds either case.
     """
     where: list[ColumnElement[bool]] = [conversations.c.person_id == person_id]
     if after is not None:
-        last = select(conversations.c.updated_at_s, conversations.c.id)
-        where.append(last.where(conversations.c.id == after, *where).scalar_subquery() > AGE)
+        last = select(conversations.c.updated_at_s, conversations.c.id).where(conversations.c.id == after, *where)
+        at_s, id = await select_place(connection, last, f"conversation {after!r}")
+        where.append(tuple_(literal(at_s), literal(id)) > AGE)
     if search:
         said = select(messages.c.id).where(messages.c.conversation_id == conversations.c.id)
         in_messages = said.where(messages.c.content.icontains(search, autoescape=True)).exists()
@@ -92,15 +97,14 @@ async def select_message(connection: AsyncConnection, id: str) -> Message | None
 
 async def select_owned_message(connection: AsyncConnection, id: str, person_id: str) -> Message | None:
     """The message, if its conversation is this person's."""
-    statement = select(messages).where(messages.c.id == id, messages.c.person_id == person_id)
-    return await select_one(connection, statement, Message)
+    return await select_one(connection, OWN_MESSAGE, Message, id=id, person_id=person_id)
 
 
 async def select_children(connection: AsyncConnection, conversation_id: str, parent_id: str | None) -> list[Message]:
     """The messages that follow this one, oldest first; with None those that open the conversation."""
-    siblings = (messages.c.conversation_id == conversation_id, messages.c.parent_id == parent_id)
-    statement = select(messages).where(*siblings).order_by(messages.c.position)
-    return await select_all(connection, statement, Message)
+    if parent_id is None:
+        return await select_all(connection, OPENINGS, Message, conversation_id=conversation_id)
+    return await select_all(connection, CHILDREN, Message, conversation_id=conversation_id, parent_id=parent_id)
 
 
 async def select_thread(connection: AsyncConnection, message_id: str) -> tuple[Message, ...]:
@@ -118,8 +122,8 @@ async def select_threads(connection: AsyncConnection, ids: Select[tuple[str]]) -
     statement = select(thread.c.leaf, messages).join(messages, messages.c.id == thread.c.id)
     rows = await connection.execute(statement.order_by(thread.c.height.desc()))
     found: defaultdict[str, list[Message]] = defaultdict(list)
-    for row in rows.mappings():
-        found[row["leaf"]].append(msgspec.convert(row, Message))
+    for row in rows:
+        found[row.leaf].append(to_record(row, Message))
     return {leaf: tuple(path) for leaf, path in found.items()}
 
 

@@ -16,6 +16,10 @@ LEARNT = (CycleState.PROMOTED, CycleState.REJECTED)
 ORDER = {name: number for number, name in enumerate(StageName)}
 
 
+class NotRunning(Exception):
+    """A cycle has ended, or there is none; the message says which."""
+
+
 async def insert_cycle(connection: AsyncConnection, trigger: str, method: str, started_at_s: float) -> Cycle:
     """Begin a cycle: running, with an id above all before it."""
     begun = Cycle(id=0, trigger=trigger, method=method, state=CycleState.RUNNING, started_at_s=started_at_s)
@@ -57,6 +61,13 @@ async def update_cycle(
     result = await connection.execute(update(cycles).where(cycles.c.id == id).values(id=id, **changes))
     if result.rowcount == 0:
         raise LookupError(f"no cycle {id}")
+
+
+async def check_running(connection: AsyncConnection, id: int) -> None:
+    """Raise NotRunning unless this cycle runs: what one that was ended from outside still makes is not to be kept."""
+    found = await select_cycle(connection, id)
+    if found is None or found.state is not CycleState.RUNNING:
+        raise NotRunning(f"cycle {id} is {found.state.value if found else 'unknown'}, expected it to be running")
 
 
 async def last_watermark(connection: AsyncConnection) -> int:

@@ -24,7 +24,17 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from storage.connect import database_url, is_sqlite, is_unavailable, open_readers, open_writer
+from storage.connect import (
+    command,
+    database_url,
+    is_sqlite,
+    is_unavailable,
+    open_readers,
+    open_writer,
+    run_beside,
+    truncate_log,
+    vacuum,
+)
 from storage.migrate import migrate
 from storage.settings import StorageSettings
 
@@ -35,6 +45,8 @@ Settlement = Callable[[], None]  # tells the caller how it went
 
 BATCH = 256  # operations that share a commit, at most
 RETRY_AFTER_S = 2.0  # after a commit that failed, before work is taken on again whose outcome must be kept
+SWEEP_S = 60.0  # how long a sweep tries for a moment in which nobody reads what was deleted
+SWEEP_AGAIN_S = 0.2
 
 
 class UnavailableError(Exception):
@@ -56,6 +68,7 @@ class Database:
         self._connection: AsyncConnection | None = None
         self._batch = 1 if settings.durability == "strict" else BATCH
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue(settings.max_waiting_writes)
+        self._between_commits = asyncio.Lock()
         self._closing = False
         self._writer = asyncio.create_task(self._write_batches(), name="storage-writer")
 
@@ -69,11 +82,11 @@ class Database:
     async def write(self, operation: Operation[T]) -> T:
         """Run the operation in a transaction; what it returns or raises comes back once that is committed or undone.
 
-        It runs alone, in the order of arrival, on the only connection that writes: it awaits nothing but that
-        connection, sets itself no timeout, and neither begins nor commits. If the shared commit fails, every operation
-        of the batch raises its error and none is kept. A caller that is cancelled does not learn whether its operation
-        was committed. UnavailableError, at once, when too many wait, or when the disk or server fails;
-        DatabaseClosedError after `close`.
+        It runs alone, in the order of arrival, on the only connection that writes, and perhaps in that connection's
+        thread: it awaits nothing but that connection, sets itself no timeout, and neither begins nor commits. If the
+        shared commit fails, every operation of the batch raises its error and none is kept. A caller that is cancelled
+        does not learn whether its operation was committed. UnavailableError, at once, when too many wait, or when the
+        disk or server fails; DatabaseClosedError after `close`.
         """
         if self._closing or self._writer.done():
             raise DatabaseClosedError("the database is closed")
@@ -95,6 +108,29 @@ class Database:
             raise UnavailableError(f"{self._queue.maxsize} writes are waiting already")
         if self._problem is not None and time.monotonic() - self._problem[1] < RETRY_AFTER_S:  # later, one may try
             raise UnavailableError(self._problem[0])
+
+    async def sweep(self) -> None:
+        """Take what was deleted out of the database's files too; writes go on meanwhile.
+
+        UnavailableError when something has been reading an old state of the database for a minute: ask again.
+        """
+        if self.is_shared:
+            await vacuum(self._writing.url)
+            return
+        deadline = time.monotonic() + SWEEP_S
+        while not await self._truncate_log():
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"a read has held on to deleted rows for {SWEEP_S:g} s")
+            await asyncio.sleep(SWEEP_AGAIN_S)
+
+    async def _truncate_log(self) -> bool:
+        async with self._between_commits:
+            if self._connection is None:
+                self._connection = await self._writing.connect()
+            try:
+                return await truncate_log(self._connection)
+            except Exception as error:
+                raise self._failure(error) from error
 
     async def close(self) -> None:
         """Finish what is queued, then end every connection and its thread. Closing again does nothing."""
@@ -126,7 +162,8 @@ class Database:
     async def _write_batch(self, batch: list[Waiting]) -> None:
         """Commit the batch and then, never before, tell its callers."""
         try:
-            settlements = await self._commit(batch)
+            async with self._between_commits:
+                settlements = await self._commit(batch)
             self._problem = None
         except Exception as error:
             settlements = [partial(_fail, outcome, self._failure(error)) for _, outcome in batch]
@@ -143,21 +180,23 @@ class Database:
     async def _commit(self, batch: list[Waiting]) -> list[Settlement]:
         if self._connection is None:
             self._connection = await self._writing.connect()
-        async with self._connection.begin():
-            settlements = [await self._apply(self._connection, operation, outcome) for operation, outcome in batch]
+        settlements = await run_beside(self._connection, self._transact(self._connection, batch))
         self.commits += 1
         return settlements
 
+    async def _transact(self, connection: AsyncConnection, batch: list[Waiting]) -> list[Settlement]:
+        async with connection.begin():
+            return [await self._apply(connection, operation, outcome) for operation, outcome in batch]
+
     async def _apply(self, connection: AsyncConnection, operation: Operation[T], outcome: asyncio.Future[T]) -> Settlement:
-        savepoint = await connection.begin_nested()
+        await command(connection, "SAVEPOINT operation")  # by hand: SQLAlchemy compiles its own anew each time
         try:
-            result = await operation(connection)
+            settlement: Settlement = partial(_resolve, outcome, await operation(connection))
         except Exception as error:
-            # After some errors (a full disk) the whole transaction is gone: this raises, and the batch fails.
-            await savepoint.rollback()
-            return partial(_fail, outcome, self._failure(error))
-        await savepoint.commit()
-        return partial(_resolve, outcome, result)
+            await _take_back(connection, error)
+            settlement = partial(_fail, outcome, self._failure(error))
+        await command(connection, "RELEASE SAVEPOINT operation")
+        return settlement
 
     def _failure(self, error: Exception) -> Exception:
         """The error as callers see it."""
@@ -177,6 +216,15 @@ class Database:
                 await connection.invalidate()
             with suppress(Exception):
                 await connection.close()
+
+
+async def _take_back(connection: AsyncConnection, error: Exception) -> None:
+    """Undo an operation after its error. Some errors (a full disk, a lost server) undo the whole transaction: then the
+    batch fails, and of that error."""
+    try:
+        await command(connection, "ROLLBACK TO SAVEPOINT operation")
+    except Exception as consequence:
+        raise (error if is_unavailable(error) else consequence) from None
 
 
 def _resolve(outcome: asyncio.Future[T], result: T) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Document, DocumentKind
-from storage.rows import insert, select_all, select_one
+from storage.rows import insert, select_all, select_one, select_place
 from storage.tables import documents
 
 
@@ -23,9 +23,11 @@ async def select_document(connection: AsyncConnection, id: str) -> Document | No
 
 
 async def select_documents(connection: AsyncConnection, kind: DocumentKind, limit: int, after: str | None = None) -> list[Document]:
-    """A page of the documents of one kind, oldest first; `after` is the id that ended the page before."""
+    """A page of the documents of one kind, oldest first; `after` is the id that ended the page before, LookupError if there
+    is no such document."""
     statement = select(documents).where(documents.c.kind == kind)
     if after is not None:
-        last = select(documents.c.position).where(documents.c.id == after).scalar_subquery()
+        ended = select(documents.c.position).where(documents.c.id == after)
+        [last] = await select_place(connection, ended, f"document {after!r}")
         statement = statement.where(documents.c.position > last)
     return await select_all(connection, statement.order_by(documents.c.position).limit(limit), Document)

@@ -1,6 +1,6 @@
 """What people said about answers, and the evidence a cycle learns from.
 
-Feedback rows are only ever added, so `position` grows with every one: it is the watermark up to which cycles have read.
+Feedback rows are never changed, so `position` grows with every one: it is the watermark up to which cycles have read.
 Only what the owner of a conversation said about a complete answer is evidence.
 """
 
@@ -11,16 +11,19 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import in_turn
 from storage.conversations import select_threads
 from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Role
-from storage.rows import insert, select_all, select_number
+from storage.rows import insert, select_all, select_number, select_place
 from storage.tables import conversations, feedback, messages, people
 
 Current = dict[FeedbackKind, Feedback]
+
+SAID_BY = feedback.c.person_id == bindparam("person_id")
+SUBMITTED = select(feedback).where(SAID_BY, feedback.c.submission_id == bindparam("submission_id")).order_by(feedback.c.position)
 
 
 class EvidenceCount(Struct, frozen=True):
@@ -49,9 +52,7 @@ async def insert_feedback(connection: AsyncConnection, rows: Sequence[Feedback])
 
 async def select_submission(connection: AsyncConnection, person_id: str, submission_id: str) -> list[Feedback]:
     """The rows of one of this person's submissions, in order; empty if it was never made."""
-    submitted = (feedback.c.person_id == person_id, feedback.c.submission_id == submission_id)
-    statement = select(feedback).where(*submitted).order_by(feedback.c.position)
-    return await select_all(connection, statement, Feedback)
+    return await select_all(connection, SUBMITTED, Feedback, person_id=person_id, submission_id=submission_id)
 
 
 async def select_current(connection: AsyncConnection, message_id: str, person_id: str) -> Current:
@@ -59,6 +60,40 @@ async def select_current(connection: AsyncConnection, message_id: str, person_id
     said = (feedback.c.message_id == message_id, feedback.c.person_id == person_id)
     rows = await select_all(connection, select(feedback).where(*said).order_by(feedback.c.position), Feedback)
     return {row.kind: row for row in rows}
+
+
+async def select_current_by_message(connection: AsyncConnection, conversation_id: str, person_id: str) -> Mapping[str, Current]:
+    """`select_current` of every message of a conversation that this person said something about, in one query."""
+    inside = select(messages.c.id).where(messages.c.conversation_id == conversation_id)
+    said = (feedback.c.message_id.in_(inside), feedback.c.person_id == person_id)
+    current: defaultdict[str, Current] = defaultdict(dict)
+    for row in await select_all(connection, select(feedback).where(*said).order_by(feedback.c.position), Feedback):
+        current[row.message_id][row.kind] = row
+    return current
+
+
+async def select_feedback(
+    connection: AsyncConnection, person_id: str, limit: int, *, after: str | None = None, message_id: str | None = None
+) -> list[Feedback]:
+    """A page of what this person said, about one message or about any, newest first.
+
+    `after` is the id of the row that ended the page before; LookupError if they have none of it.
+    """
+    own: list[ColumnElement[bool]] = [feedback.c.person_id == person_id]
+    if message_id is not None:
+        own.append(feedback.c.message_id == message_id)
+    if after is not None:
+        ended = select(feedback.c.position).where(feedback.c.id == after, *own)
+        [last] = await select_place(connection, ended, f"feedback {after!r}")
+        own.append(feedback.c.position < last)
+    newest = select(feedback).where(*own).order_by(feedback.c.position.desc())
+    return await select_all(connection, newest.limit(limit), Feedback)
+
+
+async def delete_feedback(connection: AsyncConnection, message_id: str, person_id: str) -> int:
+    """Remove all that this person said about this message; returns how many rows that was."""
+    said = (feedback.c.message_id == message_id, feedback.c.person_id == person_id)
+    return (await connection.execute(delete(feedback).where(*said))).rowcount
 
 
 async def select_evidence(connection: AsyncConnection, after_position: int, limit: int) -> list[Evidence]:

@@ -28,21 +28,32 @@ def migrate(place: Path | str, revision: str = "head") -> tuple[str | None, str 
         with engine.begin() as connection:
             if not is_sqlite(url):  # services that start together wait for the first
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrate'))"))
-            config = Config()
-            config.set_main_option("script_location", "storage:migrations")
+            before = revision_of(connection)
+            refuse_newer(url.render_as_string(), before)
+            config = _config()
             config.attributes["connection"] = connection
-            before = _refuse_newer(url.render_as_string(), connection, ScriptDirectory.from_config(config))
             command.upgrade(config, revision)
-            return before, MigrationContext.configure(connection).get_current_revision()
+            return before, revision_of(connection)
     finally:
         engine.dispose()
 
 
-def _refuse_newer(name: str, connection: Connection, scripts: ScriptDirectory) -> str | None:
-    revision = MigrationContext.configure(connection).get_current_revision()
+def revision_of(connection: Connection) -> str | None:
+    """The schema a database is at; None before its first migration."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def refuse_newer(name: str, revision: str | None) -> None:
+    """Raise NewerSchemaError if this version does not know the schema that `name` is at."""
+    scripts = ScriptDirectory.from_config(_config())
     if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
         newest = scripts.get_current_head()
         raise NewerSchemaError(
             f"{name} is at schema {revision!r}; this version knows schemas up to {newest!r}: run a newer version of Ratchet"
         )
-    return revision
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    return config

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import insert_missing
 from storage.records import ApiKey, Person
-from storage.rows import insert, select_one
+from storage.rows import insert, select_all, select_one
 from storage.tables import api_keys, people
+
+ONE = select(people).where(people.c.id == bindparam("id"))
 
 
 async def insert_person(connection: AsyncConnection, person: Person) -> None:
@@ -30,7 +32,13 @@ async def update_consent(connection: AsyncConnection, id: str, learn: bool) -> N
 
 async def select_person(connection: AsyncConnection, id: str) -> Person | None:
     """The person with this id."""
-    return await select_one(connection, select(people).where(people.c.id == id), Person)
+    return await select_one(connection, ONE, Person, id=id)
+
+
+async def select_people(connection: AsyncConnection, limit: int, after: str = "") -> list[Person]:
+    """A page of all people, by id; `after` is the id that ended the page before."""
+    statement = select(people).where(people.c.id > after).order_by(people.c.id).limit(limit)
+    return await select_all(connection, statement, Person)
 
 
 async def insert_key(connection: AsyncConnection, key: ApiKey) -> None:

@@ -169,7 +169,7 @@ class Document(Struct, frozen=True):
 class Dataset(Struct, frozen=True):
     id: str  # sha256 of its file as it was made
     cycle_id: int
-    path: str  # below the home
+    path: str  # below the home; empty once the file is no longer kept
     rows: int
     created_at_s: float
     dropped: dict[str, int]  # reason → count

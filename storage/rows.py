@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Executable, Table
+from sqlalchemy import Executable, Insert, Row, Select, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.prepared import at_hand, prepare
 
 Record = TypeVar("Record", bound=Struct)
 
 
 async def insert(connection: AsyncConnection, table: Table, records: Sequence[Struct]) -> None:
     """Add the records in order; none is fine. The table's columns are the Struct's fields."""
-    if records:  # SQLAlchemy reads an empty list as "one row of defaults"
-        await connection.execute(table.insert(), [msgspec.structs.asdict(record) for record in records])
+    if not records:  # SQLAlchemy reads an empty list as "one row of defaults"
+        return
+    statement, rows = _insertion(table), [msgspec.structs.asdict(record) for record in records]
+    if (sqlite := at_hand(connection)) is not None:
+        prepared = prepare(statement, connection.dialect, records[0].__struct_fields__)
+        for row in rows:
+            prepared.run(sqlite, row)
+    else:
+        await connection.execute(statement, rows)
+
+
+@cache
+def _insertion(table: Table) -> Insert:
+    """Built once, as `prepare` wants it."""
+    return table.insert()
 
 
 async def insert_numbered(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
@@ -27,16 +43,34 @@ async def insert_numbered(connection: AsyncConnection, table: Table, values: dic
     return int(key[0])
 
 
-async def select_one(connection: AsyncConnection, statement: Executable, kind: type[Record]) -> Record | None:
-    """The first row as a Struct, or None. Columns the Struct does not name are left out."""
-    row = (await connection.execute(statement)).mappings().first()
-    return None if row is None else msgspec.convert(row, kind)
+async def select_one(connection: AsyncConnection, statement: Select[Any], kind: type[Record], **values: object) -> Record | None:
+    """The first row as a Struct, or None. Columns the Struct does not name are left out.
+
+    A statement with values is built once, with a `bindparam` for each: it is prepared, and kept for good.
+    """
+    rows = await select_all(connection, statement, kind, **values)
+    return rows[0] if rows else None
 
 
-async def select_all(connection: AsyncConnection, statement: Executable, kind: type[Record]) -> list[Record]:
-    """Every row as a Struct, in the statement's order."""
-    rows = (await connection.execute(statement)).mappings()
-    return [msgspec.convert(row, kind) for row in rows]
+async def select_all(connection: AsyncConnection, statement: Select[Any], kind: type[Record], **values: object) -> list[Record]:
+    """Every row as a Struct, in the statement's order; values as of `select_one`."""
+    if values and (sqlite := at_hand(connection)) is not None:
+        rows = prepare(statement, connection.dialect, tuple(values)).run(sqlite, values)
+        return [msgspec.convert(row, kind) for row in rows]
+    return [to_record(row, kind) for row in await connection.execute(statement, values)]
+
+
+def to_record(row: Row[Any], kind: type[Record]) -> Record:
+    """A row as a Struct. Not by the row's mapping: for msgspec, its methods would hide a column named `items` or `keys`."""
+    return msgspec.convert(dict(zip(map(str, row._fields), row, strict=True)), kind)
+
+
+async def select_place(connection: AsyncConnection, statement: Executable, name: str) -> tuple[Any, ...]:
+    """What a row that ended a page is sorted by; LookupError, which says the name, if there is no such row."""
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        raise LookupError(f"no {name}")
+    return tuple(row)
 
 
 async def select_number(connection: AsyncConnection, statement: Executable) -> int:

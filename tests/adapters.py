@@ -29,13 +29,13 @@ def random_adapter(model_dir: Path, folder: Path, seed: int, scale: float = 0.06
 
 async def published(context: Context, folder: Path, parent: str = "base") -> str:
     """Brings a folder in as the candidate of a cycle that has ended; gives its name."""
-
-    async def cycle(connection: object) -> object:
-        begun = await cycles.insert_cycle(connection, "test", "test", context.clock())
-        await cycles.update_cycle(connection, begun.id, state=CycleState.REJECTED, ended_at_s=context.clock())
-        return begun
-
-    return await publish(context, await context.database.write(cycle), folder, None, parent)
+    database, now_s = context.database, context.clock()
+    cycle = await database.write(lambda connection: cycles.insert_cycle(connection, "test", "test", now_s))
+    try:
+        return await publish(context, cycle, folder, None, parent)
+    finally:
+        ended = {"state": CycleState.REJECTED, "ended_at_s": now_s}
+        await database.write(lambda connection: cycles.update_cycle(connection, cycle.id, **ended))
 
 
 def probe(model_dir: Path, parent: Path, candidate: Path) -> Probe:

@@ -177,6 +177,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         yield url
 
 
+@pytest.fixture(params=KINDS)
+def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A database of each kind in turn, without a table."""
+    if request.param == "sqlite":
+        yield tmp_path / "db"
+        return
+    with fresh_postgresql(request.getfixturevalue("postgresql"), template="template0") as url:
+        yield url
+
+
 @pytest.fixture
 def storage_url() -> str | None:
     """Where the services under test keep their records: in their homes, where a folder's tests do not say otherwise."""

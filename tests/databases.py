@@ -42,11 +42,12 @@ def postgresql_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def fresh_postgresql(server: str) -> Iterator[str]:
+def fresh_postgresql(server: str, template: str = TEMPLATE) -> Iterator[str]:
     """The URL of a new database with today's tables, gone after the block."""
-    _run(server, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'") or _make_template(server)
+    if template == TEMPLATE:
+        _run(server, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'") or _make_template(server)
     name = f"ratchet_{os.getpid()}_{next(_numbers)}"
-    _run(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    _run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield _url(server).set(database=name).render_as_string(hide_password=False)
     finally:

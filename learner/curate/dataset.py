@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +24,8 @@ from learner.rows import Row, RowKind, Split, read_rows, write_rows
 from learner.tokens import Tokens
 from learner.train.spec import ROWS
 from storage import cycles, datasets
-from storage.records import Cycle, CycleState, Dataset, DatasetRow, Evidence
+from storage.artifacts import Artifacts
+from storage.records import Cycle, Dataset, DatasetRow, Evidence
 
 MIN_OF_A_KIND = 2  # liked and disliked rows without which there is nothing to tell apart
 MAX_EARLIER_HELDOUT = 400
@@ -42,30 +45,37 @@ class Dropped(Struct, frozen=True):
     reason: str
 
 
-async def curate(context: Context, cycle: Cycle) -> Curated:
-    """Writes the cycle's dataset and its manifest. Raises `NothingToLearn` where too little is left."""
-    folder, settings = context.folder(cycle.id), context.settings
-    evidence = read_evidence(folder / FILE)
+async def curate(context: Context, cycle: Cycle, again: Sequence[Dataset] = ()) -> Curated:
+    """Publishes the cycle's dataset and its manifest. Raises `NothingToLearn` where too little is left.
+
+    The rows that are left of the datasets in `again` are learnt from once more, beside the new ones.
+    """
+    settings = context.settings
+    evidence = read_evidence(context.folder(cycle.id) / FILE)
     overlap = Overlap(context.suites())
     kept, dropped = await asyncio.to_thread(choose, evidence, overlap, context.tokens, settings.curate, settings.train)
+    touched = {item.message.id for item in evidence}
+    kept = [*(row for row in await read_datasets(context, again) if row.id not in touched), *kept]
     train = [row for row in kept if row.split is Split.TRAIN]
     votes = Counter(row.label for row in train)
     corrections = sum(row.kind is RowKind.CORRECTION for row in train)
     if not corrections and min(votes[1], votes[-1]) < MIN_OF_A_KIND:
         raise NothingToLearn(f"{votes[1]} liked and {votes[-1]} disliked answers to learn from, {MIN_OF_A_KIND} of each are needed")
-    earlier = await _earlier_rows(context, cycle)
+    promoted = await context.database.read(lambda connection: datasets.select_promoted(connection, before=cycle.id))
+    earlier = await read_datasets(context, promoted)
     replay = draw_replay(earlier, {row.id for row in kept}, round(len(train) * settings.curate.replay_share), cycle.id)
     replay += random.Random(cycle.id).sample(anchored := await anchors(context), min(settings.curate.anchors, len(anchored)))
     judged = [row for row in earlier if row.split is Split.HELDOUT and row.id not in {row.id for row in kept}]
     rows = [*kept, *replay, *judged[-MAX_EARLIER_HELDOUT:]]
-    write_rows(folder / ROWS, rows)
+    sha256 = await asyncio.to_thread(publish_rows, context.artifacts, rows)
     dataset = Dataset(
-        id=hashlib.sha256((folder / ROWS).read_bytes()).hexdigest(),
+        id=sha256,
         cycle_id=cycle.id,
-        path=str((folder / ROWS).relative_to(context.home)),
+        path=str(context.artifacts.dataset_file(sha256).relative_to(context.home)),
         rows=len(rows),
         created_at_s=context.clock(),
         dropped=dict(Counter(drop.reason for drop in dropped)),
+        file_sha256=sha256,
     )
     await context.database.write(lambda connection: _insert_once(connection, dataset, manifest(dataset.id, rows, dropped)))
     heldout = sum(row.split is Split.HELDOUT for row in rows)
@@ -73,6 +83,7 @@ async def curate(context: Context, cycle: Cycle) -> Curated:
 
 
 async def _insert_once(connection: AsyncConnection, dataset: Dataset, rows: Sequence[DatasetRow]) -> None:
+    await cycles.check_running(connection, dataset.cycle_id)
     if await datasets.select_dataset(connection, dataset.id) is None:
         await datasets.insert_dataset(connection, dataset, rows)
 
@@ -146,17 +157,27 @@ def draw_replay(earlier: Sequence[Row], taken: set[str], count: int, seed: int) 
     return [msgspec.structs.replace(row, kind=RowKind.REPLAY, label=0, better_ids=()) for row in drawn]
 
 
-async def _earlier_rows(context: Context, cycle: Cycle) -> list[Row]:
-    """Rows of the datasets that live versions were made of, each once, oldest first."""
+def publish_rows(artifacts: Artifacts, rows: Sequence[Row]) -> str:
+    """Brings a dataset's file to its place for good; gives its hash, which names it."""
+    folder = artifacts.temporary_dir()
+    write_rows(folder / ROWS, rows)
+    sha256 = artifacts.sha256_of(folder / ROWS)
+    with suppress(FileExistsError):  # an earlier try of this cycle was ended right after this
+        artifacts.publish(folder / ROWS, artifacts.dataset_file(sha256))
+    shutil.rmtree(folder)
+    return sha256
 
-    async def select(connection: AsyncConnection) -> list[Cycle]:
-        return await cycles.select_cycles(connection, limit=1000)
 
+async def read_datasets(context: Context, found: Sequence[Dataset]) -> list[Row]:
+    """What the files of these datasets taught or judged, replay left out: each answer once, in the datasets' order.
+
+    Only of people who are still here and let cycles learn from them. Raises `ArtifactError`.
+    """
     rows: dict[str, Row] = {}
-    for earlier in reversed(await context.database.read(select)):
-        file = context.home / "cycles" / str(earlier.id) / ROWS
-        if earlier.state is CycleState.PROMOTED and earlier.id < cycle.id and file.is_file():
-            rows.update((row.id, row) for row in read_rows(file) if row.kind is not RowKind.REPLAY)
+    for dataset in (one for one in found if one.path):  # the others' files were not kept for so long
+        willing = await context.database.read(partial(datasets.select_willing, dataset_id=dataset.id))
+        file = await context.dataset_file(dataset.id)
+        rows.update((row.id, row) for row in read_rows(file) if row.kind is not RowKind.REPLAY and row.person_id in willing)
     return list(rows.values())
 
 

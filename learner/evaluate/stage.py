@@ -15,9 +15,9 @@ from learner.evaluate.suite import Suite
 from learner.gate import SuiteScores, VoteScore
 from learner.jobs import run_job
 from learner.rows import heldout_votes
-from learner.train.spec import ROWS
 from storage import evaluations
-from storage.records import Cycle
+from storage.records import Cycle, SuiteRecord
+from storage.suites import ensure_suite
 
 TIME_LIMIT_S = 3600.0
 
@@ -33,9 +33,9 @@ class Evaluated(Struct, frozen=True):
     votes: list[VoteScore]
 
 
-async def evaluate(context: Context, cycle: Cycle, candidate: str, live: str) -> Evaluated:
+async def evaluate(context: Context, cycle: Cycle, dataset_id: str, candidate: str, live: str) -> Evaluated:
     """Has the engine score what is not known yet, and keeps it. Raises `JobError` when it could not be scored whole."""
-    rows_file = context.folder(cycle.id) / ROWS
+    rows_file = await context.dataset_file(dataset_id)
     folder = context.folder(cycle.id) / "evaluate"
     result = await _score(context, folder, sorted({candidate, live, BASE}), cycle.id, rows_file, [live, candidate])
     votes = _votes(rows_file, result.votes[live], result.votes[candidate])
@@ -70,7 +70,7 @@ async def _score(
             return EvaluationResult({}, {}, {}, 0.0)
         (folder / EVALUATION).write_bytes(msgspec.json.encode(job))
         result = await _run(context, folder)
-        await context.database.write(lambda connection: _keep(connection, context, cycle_id, result))
+        await context.database.write(lambda connection: _keep(connection, context, suites, cycle_id, result))
         return result
 
 
@@ -118,10 +118,22 @@ async def _run(context: Context, folder: Path) -> EvaluationResult:
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=EvaluationResult)
 
 
-async def _keep(connection: AsyncConnection, context: Context, cycle_id: int | None, result: EvaluationResult) -> None:
+async def _keep(
+    connection: AsyncConnection, context: Context, suites: list[Suite], cycle_id: int | None, result: EvaluationResult
+) -> None:
+    for suite in suites:
+        if result.sha256.get(suite.name) == suite.sha256:
+            await ensure_suite(connection, _record(suite, context.clock()))
     for model, by_suite in result.suites.items():
         for name, scores in by_suite.items():
             await evaluations.insert_evaluation(connection, cycle_id, model, name, result.sha256[name], scores, context.clock())
+
+
+def _record(suite: Suite, now_s: float) -> SuiteRecord:
+    header = suite.header
+    return SuiteRecord(
+        suite.sha256, suite.name, header.version, header.kind, len(suite.items), header.margin, header.veto, created_at_s=now_s
+    )
 
 
 def _votes(rows_file: Path, live: dict[str, float], candidate: dict[str, float]) -> list[VoteScore]:

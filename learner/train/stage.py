@@ -14,38 +14,42 @@ from learner.adapter import check_adapter
 from learner.context import Context, StageError
 from learner.jobs import run_job
 from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Job, Probe, Result, Step
-from storage import adapters
+from storage import adapters, cycles
 from storage.records import Adapter, AdapterState, Cycle
 
 
 class Trained(Struct, frozen=True):
     adapter: str
     parent: str
+    replaced: str  # what was live when training began
     rows: int
     seconds: float
     final_loss: float | None
     probes: list[Probe]
 
 
-async def train(context: Context, cycle: Cycle, dataset_id: str, live: str) -> Trained:
-    """Continues the live adapter on the cycle's dataset. Raises `JobError` or `StageError`; then there is no adapter."""
+async def train(context: Context, cycle: Cycle, dataset_id: str, parent: str, replaced: str) -> Trained:
+    """Continues the parent on the cycle's dataset, to take the place of `replaced`, which mostly is the parent.
+
+    Raises `JobError` or `StageError`; then there is no adapter.
+    """
     folder = context.folder(cycle.id) / "train"
     folder.mkdir(exist_ok=True)
-    shutil.copyfile(context.folder(cycle.id) / ROWS, folder / ROWS)
-    job = Job(str(context.model_dir), live, str(context.artifacts.adapter_dir(live)), dataset_id, context.settings.train)
+    shutil.copyfile(await context.dataset_file(dataset_id), folder / ROWS)
+    job = Job(str(context.model_dir), parent, str(context.artifacts.adapter_dir(parent)), dataset_id, context.settings.train)
     (folder / JOB).write_bytes(msgspec.json.encode(job))
     (folder / RESULT).unlink(missing_ok=True)
     await run_job("learner.train.job", folder, folder / METRICS, lambda line: _show(context, line), job.settings.time_limit_s)
     result = msgspec.json.decode((folder / RESULT).read_bytes(), type=Result)
     if result.error:
         raise StageError(result.error)
-    name = await publish(context, cycle, folder / ADAPTER, dataset_id, live)
-    return Trained(name, live, result.rows, result.seconds, result.final_loss, result.probes)
+    name = await publish(context, cycle, folder / ADAPTER, dataset_id, parent)
+    return Trained(name, parent, replaced, result.rows, result.seconds, result.final_loss, result.probes)
 
 
 async def publish(context: Context, cycle: Cycle, folder: Path, dataset_id: str | None, parent: str) -> str:
     """Moves a finished adapter to its place for good, as `r<cycle>-<8 hex of its content>`, and records it."""
-    await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
+    card = await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
     sha256 = await asyncio.to_thread(context.artifacts.sha256_of, folder)
     name = f"r{cycle.id}-{sha256[:8]}"
     target = context.artifacts.adapter_dir(name)
@@ -60,9 +64,11 @@ async def publish(context: Context, cycle: Cycle, folder: Path, dataset_id: str 
         str(target.relative_to(context.home)),
         AdapterState.CANDIDATE,
         context.clock(),
+        base_sha256=card.base_sha256,
     )
 
     async def insert(connection: AsyncConnection) -> None:
+        await cycles.check_running(connection, cycle.id)
         if await adapters.select_adapter(connection, name) is None:
             await adapters.insert_adapter(connection, adapter)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+from urllib.parse import quote
 
 from service.client import Client
 from service.commands.terminal import Commands, command, group, show
@@ -11,6 +13,8 @@ from service.commands.terminal import Commands, command, group, show
 def add(commands: Commands) -> None:
     adapters = group(commands, "adapters", "versions of the model")
     command(adapters, "list", _adapters_list, "versions, newest first", json=True)
+    one = command(adapters, "show", _adapters_show, "what a version was made of and judged by, back to base", json=True)
+    one.add_argument("name")
     command(adapters, "rollback", _adapters_rollback, "return to the version before the live one", json=True)
 
 
@@ -22,6 +26,36 @@ def _adapters_list(arguments: argparse.Namespace) -> None:
             found,
             lambda rows: [f"{row['name']:<16} {row['state']:<10} from {row['parent'] or '-'}" for row in rows],
         )
+
+
+def _adapters_show(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        show(arguments, client.get(f"/api/adapters/{quote(arguments.name, safe='')}"), _chain_lines)
+
+
+def _chain_lines(lineage: dict[str, Any]) -> list[str]:
+    return [line for link in lineage["chain"] for line in _link_lines(link)]
+
+
+def _link_lines(link: dict[str, Any]) -> list[str]:
+    adapter, dataset, cycle = link["adapter"], link["dataset"], link["cycle"]
+    taint = "  TAINTED: it learnt from somebody who is forgotten" if adapter["tainted_at_s"] else ""
+    lines = [f"{adapter['name']:<16} {adapter['state']:<11} sha256 {adapter['sha256'][:12]}{taint}"]
+    if adapter["base_sha256"]:
+        lines.append(f"    weights   {adapter['base_sha256'][:12]}")
+    if cycle:
+        lines.append(f"    cycle     {cycle['id']} by {cycle['trigger']}, {cycle['method']}: {cycle['state']}")
+        lines += [f"              {reason}" for reason in cycle["reasons"]]
+    if dataset:
+        lines.append(f"    dataset   {dataset['id'][:12]}: {_counts(link['splits']) or 'no rows'}")
+    if dataset and dataset["dropped"]:
+        lines.append(f"    dropped   {_counts(dataset['dropped'])}")
+    lines += [f"    judged by {one['suite']} {one['suite_sha256'][:12]}: {one['mean']:.3f}" for one in link["evaluations"]]
+    return lines
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
 def _adapters_rollback(arguments: argparse.Namespace) -> None:

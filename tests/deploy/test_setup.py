@@ -169,6 +169,7 @@ def test_second_run_is_quick_and_changes_nothing(installed: Checkout) -> None:
 def test_arguments_reach_ratchet_and_pytest(installed: Checkout) -> None:
     assert installed.run("up", "--port", "0").stdout == "ratchet model get\nratchet up --port 0\n"
     installed.fake("chromium", "")
+    installed.fake("cc", "")
     package = installed.root / ".venv/lib" / f"python3.{sys.version_info.minor}" / "site-packages/pytest.py"
     package.write_text("import os, sys\nprint('pytest', *sys.argv[1:], os.environ['HF_HUB_OFFLINE'])\n")
     shutil.copytree(ROOT / ".ci", installed.root / ".ci")
@@ -178,8 +179,9 @@ def test_arguments_reach_ratchet_and_pytest(installed: Checkout) -> None:
     shutil.rmtree(installed.root / ".ci")
 
 
-def test_tests_run_without_a_browser(installed: Checkout) -> None:
-    (installed.bin / "chromium").unlink(missing_ok=True)
+def test_tests_run_without_a_browser_and_a_compiler(installed: Checkout) -> None:
+    for tool in ("chromium", "cc"):
+        (installed.bin / tool).unlink(missing_ok=True)
     only = installed.bin.with_name("no-browser")
     only.mkdir()
     for tool in ("awk", "bash", "cat", "dirname", "env", "flock", "grep", "mkdir", "rm", "sed", "sha256sum", "timeout"):
@@ -188,7 +190,10 @@ def test_tests_run_without_a_browser(installed: Checkout) -> None:
         (only / tool).write_text("#!/bin/bash\necho no network >&2\nexit 100\n")
         (only / tool).chmod(0o755)
     done = installed.run("test", "--version", PATH=str(only))
-    assert done.stdout.splitlines()[-1] == "No chromium to be had here: browser tests will be skipped."
+    assert done.stdout.splitlines()[-2:] == [
+        "No chromium to be had here: browser tests will be skipped.",
+        "No C compiler to be had here: tests on a failing disk will be skipped.",
+    ]
     assert "No module named pytest" in done.stderr  # it went on
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +21,13 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
+from storage.migrate import migrate
 from tests.e2e.browser import page_at
 
 COMMAND = [sys.executable, "-m", "service.cli"]
 START_S = 300
+STREAMS = 8
+EXIT_S = 5
 # Notes, in the page, when each piece of an answer is shown, in tenths of a second: a busy machine cannot make it miss one.
 NOTE_PIECES = """() => {
   window.moments = [];
@@ -58,10 +66,10 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
 @pytest.mark.engine
 @pytest.mark.browser
 @pytest.mark.timeout(600)
-def test_up_ends_in_a_streamed_answer_and_a_killed_service_leaves_no_engine(tmp_path: Path, model_dir: Path) -> None:
+def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, model_dir: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "ratchet.toml").write_text("[server]\nmax_answer_tokens = 96\n")
+    (home / "ratchet.toml").write_text("[server]\nmax_answer_tokens = 400\n")
     with up(home) as process:
         url = read_until(process, r"^Ratchet is at (http://\S+)")
         with page_at(url) as page:  # the page is there while the model starts
@@ -79,11 +87,58 @@ def test_up_ends_in_a_streamed_answer_and_a_killed_service_leaves_no_engine(tmp_
 
         engine = engine_processes(home)
         assert len(engine) >= 2
+        with ThreadPoolExecutor() as pool:
+            answers = [pool.submit(stream, url, f"Write a long story about {number} dogs.") for number in range(STREAMS)]
+            wait_for(lambda: running_streams(home) == STREAMS)
+            process.send_signal(signal.SIGTERM)
+            process.wait(EXIT_S)
+            endings = [answer.result() for answer in answers]
+        assert not any(one.is_running() for one in engine), "the engine outlived its service"
+        assert all(ending == "[DONE]" or '"error"' in ending for ending in endings), endings
+        kept = ids_and_states(home)
+        assert {state for _, state in kept} <= {"complete", "interrupted"} and len(kept) == STREAMS + 1
+
+    with up(home) as process:  # killed while its engine starts, which is when most can go wrong
+        read_until(process, r"^Ratchet is at (http://\S+)")
+        wait_for(lambda: len(engine_processes(home)) >= 2)
+        engine = engine_processes(home)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        gone, alive = psutil.wait_procs(engine, timeout=15)
+        _, alive = psutil.wait_procs(engine, timeout=15)
         assert alive == [], "the engine outlived its service"
-        assert len(gone) == len(engine)
+
+
+def stream(url: str, prompt: str) -> str:
+    """Asks for a stream; gives its last event, however it ended."""
+    body = {"model": "ratchet", "messages": [{"role": "user", "content": prompt}], "stream": True}
+    headers = {"Authorization": "Bearer tester", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(asked, timeout=START_S) as response:
+        lines = [line.decode().strip() for line in response]
+    return next(line for line in reversed(lines) if line).removeprefix("data: ")
+
+
+def running_streams(home: Path) -> int:
+    """Answers that the engine is writing, by its own metrics."""
+    port = re.findall(r"--port (\d+)", " ".join(" ".join(one.cmdline()) for one in engine_processes(home)))[0]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    running = sum(float(value) for value in re.findall(r"^vllm:num_requests_running\{[^}]*\} (\S+)", text, re.M))
+    return int(running)
+
+
+def ids_and_states(home: Path) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(home / "ratchet.db")
+    rows = connection.execute("SELECT id, status FROM messages WHERE role = 'assistant'").fetchall()
+    connection.close()
+    return rows
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def engine_processes(home: Path) -> list[psutil.Process]:
@@ -104,6 +159,19 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         failed = subprocess.run([*COMMAND, "up", "--home", str(tmp_path / "home"), "--port", port], capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1 and f"127.0.0.1:{port}" in failed.stderr and "--port" in failed.stderr
+
+
+def test_a_newer_database_is_one_clear_line(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    migrate(home / "ratchet.db")
+    connection = sqlite3.connect(home / "ratchet.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    failed = subprocess.run([*COMMAND, "up", "--home", str(home), "--port", "0"], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("ratchet:") and "'9999'" in failed.stderr and "Traceback" not in failed.stderr
 
 
 def test_a_wrong_setting_is_one_clear_line(tmp_path: Path) -> None:

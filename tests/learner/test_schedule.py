@@ -36,4 +36,8 @@ def fresh(up: int = 0, down: int = 0, people: int = 3, corrections: int = 0, com
     ],
 )
 def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str | None) -> None:
-    assert due(count, since_last_s, SETTINGS) == expected
+    assert due(count, since_last_s, False, SETTINGS) == expected
+
+
+def test_a_person_who_is_forgotten_waits_for_nobody() -> None:
+    assert due(fresh(people=0), SOON, True, SETTINGS) == "forgotten"

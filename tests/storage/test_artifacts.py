@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from storage.artifacts import Artifacts
+from storage.artifacts import DATASETS, ArtifactError, Artifacts
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -67,3 +68,48 @@ def test_clearing_throws_away_what_was_never_published(tmp_path: Path) -> None:
     artifacts.clear_temporary()
     assert not tmp.exists()
     assert artifacts.adapter_dir("v1").exists()
+
+
+def published(artifacts: Artifacts, name: str, **files: str) -> tuple[Path, str]:
+    tmp = write(artifacts.temporary_dir(), **files)
+    sha256, target = artifacts.sha256_of(tmp), artifacts.adapter_dir(name)
+    artifacts.publish(tmp, target)
+    return target, sha256
+
+
+def dataset(artifacts: Artifacts, content: str) -> Path:
+    tmp = artifacts.temporary_dir() / "rows"
+    tmp.write_text(content)
+    return tmp
+
+
+def test_a_file_is_published_like_a_folder_and_its_hash_is_that_of_its_bytes(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    target = artifacts.dataset_file("d1")
+    artifacts.publish(dataset(artifacts, "a row"), target)
+    assert target == tmp_path / "artifacts" / "datasets" / "d1.jsonl"
+    assert artifacts.sha256_of(target) == hashlib.sha256(b"a row").hexdigest()
+    assert artifacts.published(DATASETS) == [target]
+
+
+def test_replacing_changes_a_published_file_and_removing_twice_is_fine(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    target = artifacts.dataset_file("d1")
+    artifacts.publish(dataset(artifacts, "two people"), target)
+    artifacts.replace(dataset(artifacts, "one person"), target)
+    assert target.read_text() == "one person"
+    for _ in range(2):
+        artifacts.remove(target)
+    assert not target.exists()
+
+
+def test_without_a_store_what_is_missing_or_damaged_is_an_error_that_says_so(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    target, sha256 = published(artifacts, "v1", weights="1")
+    assert artifacts.fetch(target, sha256) == target
+    (target / "weights").write_text("2")
+    with pytest.raises(ArtifactError, match=r"v1 is damaged.*storage\.artifacts"):
+        artifacts.fetch(target, sha256)
+    artifacts.remove(target)
+    with pytest.raises(ArtifactError, match=r"v1 is missing.*storage\.artifacts"):
+        artifacts.fetch(target, sha256)

@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import NullPool
 
+from storage.connect import database_url
+from storage.conversations import insert_conversation
 from storage.database import Database, DatabaseClosedError, UnavailableError
 from storage.people import insert_person
+from storage.records import Conversation
+from storage.settings import Durability, StorageSettings
 from storage.tables import people
+from tests.databases import Place, fresh_postgresql
 from tests.storage.loop import person, with_database
 
-ROOT = Path(__file__).parents[2]
-WRITE_UNTIL_KILLED = """
-import asyncio, itertools, sys
-from pathlib import Path
-from storage.database import Database
-from storage.people import insert_person
-from storage.records import Person
-
-async def write(db, writer):
-    for number in itertools.count():
-        id = f"{writer}-{number}"
-        await db.write(lambda connection: insert_person(connection, Person(id, "", 0.0)))
-        print(id, flush=True)
-
-async def main():
-    db = await Database.open(Path(sys.argv[1]))
-    await asyncio.gather(*(write(db, writer) for writer in range(8)))
-
-asyncio.run(main())
-"""
+WAIT_S = 0.4
+PATIENCE_S = 20
 
 
 async def add(db: Database, id: str) -> None:
@@ -49,32 +34,51 @@ async def ids(connection: AsyncConnection) -> set[str]:
     return set((await connection.scalars(select(people.c.id))).all())
 
 
-def ids_on_disk(path: Path) -> set[str]:
-    with sqlite3.connect(path) as connection:
-        found = {id for (id,) in connection.execute("SELECT id FROM people")}
-    connection.close()
-    return found
+def ids_kept(place: Place) -> set[str]:
+    """What a stranger to this process would find."""
+    with create_engine(database_url(place), poolclass=NullPool).connect() as connection:
+        return set(connection.scalars(select(people.c.id)))
 
 
-def test_those_who_wait_together_share_a_commit(tmp_path: Path) -> None:
+async def dawdle(connection: AsyncConnection) -> None:
+    """A statement that takes `WAIT_S` or so."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text(f"SELECT pg_sleep({WAIT_S})"))
+    else:
+        endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 800000) SELECT count(*) FROM n"
+        await connection.execute(text(endless))
+
+
+def test_those_who_wait_together_share_a_commit(place: Place) -> None:
     async def body(db: Database) -> None:
         await asyncio.gather(*(add(db, str(number)) for number in range(500)))
         assert db.commits <= 5
         assert await db.read(ids) == {str(number) for number in range(500)}
 
-    with_database(tmp_path / "db", body)
+    with_database(place, body)
 
 
-def test_an_acknowledged_write_is_there_for_everyone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("durability", "commits"), [("strict", 20), ("group", 1), ("async", 1)])
+def test_only_strict_makes_a_commit_for_each(place: Place, durability: Durability, commits: int) -> None:
+    async def run() -> int:
+        db = await Database.open(place, StorageSettings(durability=durability))
+        await asyncio.gather(*(add(db, str(number)) for number in range(20)))
+        await db.close()
+        return db.commits
+
+    assert asyncio.run(run()) == commits
+
+
+def test_an_acknowledged_write_is_there_for_everyone(place: Place) -> None:
     async def body(db: Database) -> None:
         for number in range(5):
             await add(db, str(number))
-            assert str(number) in ids_on_disk(tmp_path / "db")
+            assert str(number) in ids_kept(place)
 
-    with_database(tmp_path / "db", body)
+    with_database(place, body)
 
 
-def test_a_failing_operation_takes_back_only_its_own(tmp_path: Path) -> None:
+def test_a_failing_operation_takes_back_only_its_own(place: Place) -> None:
     async def half(connection: AsyncConnection) -> None:
         await insert_person(connection, person("half"))
         raise LookupError("no more")
@@ -86,17 +90,24 @@ def test_a_failing_operation_takes_back_only_its_own(tmp_path: Path) -> None:
         assert db.commits == 2
         return outcomes
 
-    b, a, halved, c = with_database(tmp_path / "db", body)
+    b, a, halved, c = with_database(place, body)
     assert (b, c) == (None, None)
     assert isinstance(a, IntegrityError)
     assert isinstance(halved, LookupError)
-    assert ids_on_disk(tmp_path / "db") == {"a", "b", "c"}
+    assert ids_kept(place) == {"a", "b", "c"}
 
 
-def test_a_failing_commit_fails_its_batch_and_no_other(tmp_path: Path) -> None:
+def test_a_failing_commit_fails_its_batch_and_no_other(place: Place) -> None:
+    """The violation of a deferred constraint shows only at COMMIT."""
+
     async def orphan(connection: AsyncConnection) -> None:
-        await connection.execute(text("PRAGMA defer_foreign_keys=ON"))  # the violation shows only at COMMIT
-        await connection.execute(text("INSERT INTO conversations (id, person_id, created_at_s) VALUES ('c', 'nobody', 0)"))
+        if connection.dialect.name == "sqlite":
+            await connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+        else:
+            key = "ALTER TABLE conversations ADD CONSTRAINT late FOREIGN KEY (person_id) REFERENCES people DEFERRABLE"
+            await connection.execute(text("ALTER TABLE conversations DROP CONSTRAINT conversations_person_id_fkey"))
+            await connection.execute(text(f"{key} INITIALLY DEFERRED"))
+        await insert_conversation(connection, Conversation("c", "nobody", 0.0))
 
     async def body(db: Database) -> tuple[BaseException | None, ...]:
         outcomes = await asyncio.gather(add(db, "lost"), db.write(orphan), return_exceptions=True)
@@ -104,90 +115,129 @@ def test_a_failing_commit_fails_its_batch_and_no_other(tmp_path: Path) -> None:
         await add(db, "kept")
         return outcomes
 
-    assert all(isinstance(outcome, IntegrityError) for outcome in with_database(tmp_path / "db", body))
-    assert ids_on_disk(tmp_path / "db") == {"kept"}
+    assert all(isinstance(outcome, IntegrityError) for outcome in with_database(place, body))
+    assert ids_kept(place) == {"kept"}
 
 
-def test_a_busy_database_fails_the_batch_and_no_other(tmp_path: Path) -> None:
+def test_a_busy_database_fails_the_batch_and_no_other(place: Place) -> None:
+    """Somebody else holds a lock for longer than one waits."""
+
     async def impatient(connection: AsyncConnection) -> None:
-        await connection.execute(text("PRAGMA busy_timeout=10"))
+        postgresql = connection.dialect.name == "postgresql"
+        await connection.execute(text("SET lock_timeout = 10" if postgresql else "PRAGMA busy_timeout=10"))
 
     async def body(db: Database) -> None:
         await db.write(impatient)
-        stranger = sqlite3.connect(tmp_path / "db", isolation_level=None)
-        stranger.execute("BEGIN IMMEDIATE")
-        with pytest.raises(UnavailableError, match="locked"):
-            await add(db, "lost")
-        stranger.execute("ROLLBACK")
-        stranger.close()
+        with create_engine(database_url(place), poolclass=NullPool).connect() as stranger:
+            stranger.execute(text("LOCK TABLE people" if db.is_shared else "INSERT INTO people VALUES ('s', '', 0, TRUE)"))
+            with pytest.raises(UnavailableError, match="lock"):
+                await add(db, "lost")
         await add(db, "kept")
 
-    with_database(tmp_path / "db", body)
-    assert ids_on_disk(tmp_path / "db") == {"kept"}
+    with_database(place, body)
+    assert ids_kept(place) == {"kept"}
 
 
-def test_an_operation_cut_off_in_a_statement_fails_its_batch_and_no_other(tmp_path: Path) -> None:
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n"
-
-    async def hasty(connection: AsyncConnection) -> None:
-        async with asyncio.timeout(0.01):
-            await connection.execute(text(endless))
-
-    async def body(db: Database) -> tuple[BaseException | None, ...]:
-        outcomes = await asyncio.gather(add(db, "lost"), db.write(hasty), return_exceptions=True)
-        await add(db, "kept")
-        return outcomes
-
-    assert all(isinstance(outcome, Exception) for outcome in with_database(tmp_path / "db", body))
-    assert ids_on_disk(tmp_path / "db") == {"kept"}
-
-
-def test_a_caller_who_leaves_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_a_caller_who_leaves_between_begin_and_commit_does_not_hold_up_the_others(place: Place) -> None:
     async def body(db: Database) -> None:
-        entered, go_on = asyncio.Event(), asyncio.Event()
+        entered, loop = asyncio.Event(), asyncio.get_running_loop()
 
         async def linger(connection: AsyncConnection) -> None:
             await insert_person(connection, person("left"))
-            entered.set()
-            await go_on.wait()
+            loop.call_soon_threadsafe(entered.set)
+            await dawdle(connection)
 
         running = asyncio.create_task(db.write(linger))
-        await entered.wait()
+        await asyncio.wait_for(entered.wait(), PATIENCE_S)
         queued = asyncio.create_task(add(db, "queued"))
         waiting = asyncio.create_task(add(db, "stayed"))
         await asyncio.sleep(0)
+        assert not running.done()
         running.cancel()
         queued.cancel()
         await asyncio.wait([running, queued])
-        go_on.set()
-        await asyncio.wait_for(waiting, 5)
-        await asyncio.wait_for(add(db, "next"), 5)
+        await asyncio.wait_for(waiting, PATIENCE_S)
+        await asyncio.wait_for(add(db, "next"), PATIENCE_S)
         assert running.cancelled() and queued.cancelled()
         assert {"stayed", "next"} <= await db.read(ids)
 
+    with_database(place, body)
+
+
+def test_an_operation_that_awaits_something_else_fails_alone(tmp_path: Path) -> None:
+    """On SQLite, where it would wait in the connection's thread for what happens in another."""
+
+    async def body(db: Database) -> None:
+        elsewhere = asyncio.get_running_loop().create_future()
+
+        async def stray(connection: AsyncConnection) -> None:
+            await insert_person(connection, person("lost"))
+            await elsewhere
+
+        stayed, strayed = await asyncio.gather(add(db, "kept"), db.write(stray), return_exceptions=True)
+        assert stayed is None
+        assert isinstance(strayed, RuntimeError) and "awaited something else" in str(strayed)
+        assert await db.read(ids) == {"kept"}
+
     with_database(tmp_path / "db", body)
 
 
-def test_readers_cannot_write_and_do_not_see_what_is_not_committed(tmp_path: Path) -> None:
+def test_the_event_loop_goes_on_while_an_operation_takes_its_time(place: Place) -> None:
     async def body(db: Database) -> None:
-        with pytest.raises(DBAPIError, match="readonly"):
-            await db.read(lambda connection: insert_person(connection, person("reader")))
+        slow, turns = asyncio.create_task(db.write(dawdle)), 0
+        while not slow.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        assert turns >= 5
 
-        async def look(connection: AsyncConnection) -> set[str]:
+    with_database(place, body)
+
+
+def test_more_than_may_wait_are_refused_at_once_and_not_kept(place: Place) -> None:
+    async def run() -> list[BaseException | None]:
+        db = await Database.open(place, StorageSettings(max_waiting_writes=5))
+        writes = [asyncio.create_task(add(db, str(number))) for number in range(8)]
+        await asyncio.sleep(0)
+        assert [write.done() for write in writes] == [False] * 5 + [True] * 3
+        with pytest.raises(UnavailableError, match="5 writes are waiting"):
+            db.check_available()
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        db.check_available()
+        await db.close()
+        return outcomes
+
+    *kept, a, b, c = asyncio.run(run())
+    assert kept == [None] * 5
+    assert all(isinstance(refused, UnavailableError) for refused in (a, b, c))
+    assert ids_kept(place) == set("01234")
+
+
+def test_readers_cannot_write_and_do_not_see_what_is_not_committed(place: Place) -> None:
+    async def body(db: Database) -> None:
+        written, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        async def linger(connection: AsyncConnection) -> None:
             await insert_person(connection, person("writer"))
-            return await db.read(ids)
+            loop.call_soon_threadsafe(written.set)
+            await dawdle(connection)
 
-        assert await db.write(look) == set()
+        with pytest.raises(DBAPIError, match=r"readonly|read-only"):
+            await db.read(lambda connection: insert_person(connection, person("reader")))
+        writing = asyncio.create_task(db.write(linger))
+        await asyncio.wait_for(written.wait(), PATIENCE_S)
+        assert await db.read(ids) == set()
+        assert not writing.done()
+        await writing
         assert await db.read(ids) == {"writer"}
 
-    with_database(tmp_path / "db", body)
+    with_database(place, body)
 
 
-def test_closing_finishes_what_waits_and_leaves_no_thread(tmp_path: Path) -> None:
+def test_closing_finishes_what_waits_and_leaves_no_thread(place: Place) -> None:
     before = threading.active_count()
 
     async def run() -> None:
-        db = await Database.open(tmp_path / "db")
+        db = await Database.open(place)
         await db.read(ids)
         writes = [asyncio.create_task(add(db, str(number))) for number in range(300)]
         await asyncio.sleep(0)
@@ -199,23 +249,33 @@ def test_closing_finishes_what_waits_and_leaves_no_thread(tmp_path: Path) -> Non
         await asyncio.get_running_loop().shutdown_default_executor()
 
     asyncio.run(run())
-    assert len(ids_on_disk(tmp_path / "db")) == 300
+    assert len(ids_kept(place)) == 300
     assert threading.active_count() == before
 
 
-def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        first = writer.stdout.readline()
-        killer = threading.Timer(1.0, writer.kill)
-        killer.start()
-        rest = writer.stdout.readlines()
-        killer.join()
-    acknowledged = {line.strip() for line in [first, *rest] if line.endswith("\n")}
-    assert len(acknowledged) > 8
-    assert acknowledged <= ids_on_disk(path)
-    connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
+def test_a_lost_server_fails_the_batch_and_no_other(postgresql: str) -> None:
+    """The connection that writes is ended between two writes, and in the middle of one."""
+
+    async def own_number(connection: AsyncConnection) -> int:
+        return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+    async def end(connection: AsyncConnection, number: int) -> None:
+        await connection.execute(text(f"SELECT pg_terminate_backend({number})"))
+
+    async def body(db: Database) -> None:
+        number = await db.write(own_number)
+        await db.read(lambda connection: end(connection, number))
+        with pytest.raises(UnavailableError):
+            await add(db, "lost")
+        await add(db, "kept")
+        number = await db.write(own_number)
+        writing = asyncio.create_task(db.write(dawdle))
+        await asyncio.sleep(WAIT_S / 4)
+        await db.read(lambda connection: end(connection, number))
+        with pytest.raises(UnavailableError):
+            await writing
+        await add(db, "after")
+
+    with fresh_postgresql(postgresql) as place:
+        with_database(place, body)
+        assert ids_kept(place) == {"kept", "after"}

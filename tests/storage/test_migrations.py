@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect, text
 
+from storage.connect import database_url, open_for_migration
 from storage.migrate import NewerSchemaError, migrate
 from storage.tables import metadata
+from tests.databases import Place
+from tests.storage.older import CHECKS, FILLED
 
 VERSIONS = Path(__file__).parents[2] / "storage" / "migrations" / "versions"
 
@@ -75,3 +78,37 @@ def test_versions_are_numbered_and_named_by_what_they_do() -> None:
     names = sorted(path.name for path in VERSIONS.glob("*.py"))
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
     assert all(re.fullmatch(r"\d{4}(_[a-z0-9]+)+\.py", name) for name in names)
+
+
+@pytest.mark.parametrize("revision", sorted(FILLED)[1:])
+def test_a_migration_keeps_what_an_older_database_holds(empty_place: Place, revision: str) -> None:
+    older = [earlier for earlier in sorted(FILLED) if earlier < revision]
+    for earlier in older:
+        migrate(empty_place, earlier)
+        run(empty_place, FILLED[earlier])
+    before = count_rows(empty_place)
+    assert all(before.values()), "a table of the older database is empty"
+    migrate(empty_place, revision)
+    assert {name: count for name, count in count_rows(empty_place).items() if name in before} == before
+    for question, answer in CHECKS[revision].items():
+        assert run(empty_place, [question]) == answer, question
+
+
+def run(place: Place, statements: list[str]) -> list[tuple[object, ...]]:
+    """Runs the statements in one transaction; gives the rows of the last."""
+    engine = open_for_migration(database_url(place))
+    with engine.begin() as connection:
+        for statement in statements:
+            result = connection.execute(text(statement))
+        rows = [tuple(row) for row in result] if result.returns_rows else []
+    engine.dispose()
+    return rows
+
+
+def count_rows(place: Place) -> dict[str, int]:
+    engine = open_for_migration(database_url(place))
+    with engine.begin() as connection:
+        names = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
+        counted = {name: int(connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()) for name in names}
+    engine.dispose()
+    return counted

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.adapters import select_adapter, select_adapters
+from storage.adapters import select_adapter, select_adapters, update_adapter_state
 from storage.audit import select_audit
 from storage.database import Database
 from storage.records import AdapterState, Release
 from storage.release import go_live, select_history, select_live, select_previous
+from storage.tables import adapters
 from tests.databases import Place
 from tests.storage.loop import furnish_adapters, in_transaction, with_database
 
@@ -74,3 +76,21 @@ def test_a_move_that_fails_halfway_is_taken_back(place: Place) -> None:
         assert candidate is not None and candidate.state is AdapterState.CANDIDATE
 
     with_database(place, body)
+
+
+def test_a_rollback_goes_to_the_newest_that_may_come_back(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        names = ("v0", "v1", "v2", "v3", "v4")
+        await furnish_adapters(connection, *names)
+        for name in names:
+            await go_live(connection, name, "ann", "", 1.0)
+        expected = iter(("v3", "v2", "v1", "v0", None))
+        assert await select_previous(connection) == next(expected)
+        for name, state in (("v3", AdapterState.QUARANTINED), ("v2", AdapterState.ERASED)):
+            await update_adapter_state(connection, name, state)
+            assert await select_previous(connection) == next(expected)
+        for name in ("v1", "v0"):
+            await connection.execute(update(adapters).where(adapters.c.name == name).values(tainted_at_s=2.0))
+            assert await select_previous(connection) == next(expected)
+
+    in_transaction(place, body)

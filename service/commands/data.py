@@ -1,0 +1,91 @@
+"""`ratchet data`: conversations with feedback, out to files and in from them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from service.commands.terminal import Commands, Failure, command, group, show
+from service.transfer import Transfer
+from storage.interchange.incoming import ImportLayout
+from storage.interchange.outgoing import ExportLayout
+
+STDOUT = "-"
+NAMED = 10  # skipped records that people are shown
+
+
+def add(commands: Commands) -> None:
+    data = group(commands, "data", "conversations with feedback, out to files and in from them")
+    out = command(data, "export", _export, "write conversations with feedback as JSON lines", json=True)
+    out.add_argument("--layout", required=True, choices=[layout.value for layout in ExportLayout])
+    out.add_argument("--everyone", action="store_true", help="also people who do not let cycles learn from them")
+    out.add_argument("file", metavar="FILE", help=f"where to, or {STDOUT} for standard output without a summary")
+    into = command(data, "import", _import, "take in conversations with feedback; the same again adds nothing", json=True)
+    into.add_argument("--layout", required=True, choices=[layout.value for layout in ImportLayout])
+    into.add_argument("file", metavar="FILE", type=Path)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    path = f"/api/data/export?layout={arguments.layout}&everyone={str(arguments.everyone).lower()}"
+    with Transfer() as client:
+        chunks = client.download(path)
+        if arguments.file == STDOUT:
+            _copy(chunks, sys.stdout.buffer, arguments)
+            return
+        lines = _write(chunks, Path(arguments.file), arguments)
+    document = {"layout": arguments.layout, "file": arguments.file, "lines": lines}
+    show(arguments, document, lambda done: [f"{done['lines']} lines in {done['file']}"])
+
+
+def _write(chunks: Iterator[bytes], file: Path, arguments: argparse.Namespace) -> int:
+    """Under another name until it is whole, so that half a file is not taken for an export."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as stream:
+            lines = _copy(chunks, stream, arguments)
+        os.replace(part, file)
+    except OSError as error:
+        raise Failure(f"{file} cannot be written ({error.strerror}): expected a file that can be made") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return lines
+
+
+def _copy(chunks: Iterator[bytes], stream: BinaryIO, arguments: argparse.Namespace) -> int:
+    lines = 0
+    with _progress(arguments) as bars:
+        task = bars.add_task("exporting")
+        for chunk in chunks:
+            stream.write(chunk)
+            lines += chunk.count(b"\n")
+            bars.update(task, description=f"exporting: {lines} lines")
+    return lines
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    with Transfer() as client, _progress(arguments) as bars:
+        bars.add_task(f"importing {arguments.file}")
+        try:
+            imported = client.upload(f"/api/data/import?layout={arguments.layout}", arguments.file)
+        except OSError as error:
+            raise Failure(f"{arguments.file} cannot be read ({error.strerror}): expected a file to import") from error
+    show(arguments, imported, _import_lines)
+
+
+def _import_lines(imported: dict[str, Any]) -> list[str]:
+    new = ", ".join(f"{count} {kind}" for kind, count in imported["added"].items())
+    lines = [f"{imported['records']} records: {new} added, {imported['skipped']} skipped"]
+    lines += [f"     record {one['record']}: {one['reason']}" for one in imported["first_skipped"][:NAMED]]
+    return lines + ([f"     and {imported['skipped'] - NAMED} more"] if imported["skipped"] > NAMED else [])
+
+
+def _progress(arguments: argparse.Namespace) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=arguments.json)

@@ -1,0 +1,73 @@
+"""`/api/data`: conversations with feedback out and in, as files that other programs write and read."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+from litestar.response import Stream
+
+from learner.context import Context
+from service.problem import Problem
+from storage import audit
+from storage.database import Database
+from storage.interchange.incoming import FileError, Imported, ImportLayout, import_file
+from storage.interchange.outgoing import ExportLayout, export
+
+MAX_IMPORT_BYTES = 256_000_000  # of a file: an array is read into memory whole
+JSON_LINES = "application/x-ndjson"
+
+
+@get("/data/export")
+async def export_data(
+    layout: FromQuery[ExportLayout],
+    database: NamedDependency[Database],
+    clock: NamedDependency[Callable[[], float]],
+    everyone: FromQuery[bool] = False,
+) -> Stream:
+    """One JSON object a line, sent as it is read; of people who consent, or of `everyone`."""
+    whose = "everyone" if everyone else "people who consent"
+    await _note(database, clock(), "data.export", layout, f"conversations of {whose}")
+    return Stream(export(database, layout, everyone=everyone), media_type=JSON_LINES)
+
+
+@post("/data/import", status_code=200, request_max_body_size=MAX_IMPORT_BYTES)
+async def import_data(
+    layout: FromQuery[ImportLayout],
+    request: Request[Any, Any, Any],
+    database: NamedDependency[Database],
+    context: NamedDependency[Context],
+    clock: NamedDependency[Callable[[], float]],
+) -> Imported:
+    """Takes a file as the body, up to 256 MB. Says what is new now, and which records could not be used and why."""
+    folder = await asyncio.to_thread(context.artifacts.temporary_dir)
+    try:
+        file = folder / "import"
+        await _save(request.stream(), file)
+        imported = await import_file(database, file, layout)
+    except FileError as error:
+        raise Problem("invalid_request", f"{layout}: {error}") from error
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder)
+    detail = f"{imported.added.conversations} conversations, {imported.added.feedback} of feedback, {imported.skipped} skipped"
+    await _note(database, clock(), "data.import", layout, detail)
+    return imported
+
+
+async def _save(chunks: AsyncIterator[bytes], file: Path) -> None:
+    with file.open("wb") as stream:
+        async for chunk in chunks:
+            await asyncio.to_thread(stream.write, chunk)
+
+
+async def _note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:
+    await database.write(lambda connection: audit.insert_audit(connection, "operator", action, subject, detail, at_s))
+
+
+HANDLERS = [export_data, import_data]

@@ -1,0 +1,26 @@
+"""Housekeeping: once an hour what is older than the settings say goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from storage.artifacts import ArtifactError, Artifacts
+from storage.database import Database, UnavailableError
+from storage.retention import apply_retention
+from storage.settings import StorageSettings
+
+logger = logging.getLogger(__name__)
+EVERY_S = 3600.0
+
+
+async def keep_house(database: Database, artifacts: Artifacts, settings: StorageSettings, clock: Callable[[], float]) -> None:
+    """Removes what may go, now and every hour, until it is cancelled."""
+    while True:
+        try:
+            removed = await apply_retention(database, artifacts, settings, clock())
+            logger.info("retention removed %s", removed)
+        except (ArtifactError, UnavailableError, OSError) as error:  # the next hour may do better
+            logger.warning("retention could not finish: %s", error)
+        await asyncio.sleep(EVERY_S)

@@ -1,0 +1,102 @@
+"""A person is forgotten over HTTP: the next cycle rebuilds without them, and what learnt from them leaves disk and engine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.client import Client
+from service.config import Config
+from tests.conftest import Service, run_service
+from tests.suites import make_suites
+
+pytestmark = pytest.mark.engine
+PEOPLE, TURNS_EACH = 16, 3
+LIMIT_S = 240
+
+
+@pytest.fixture
+def quick(config: Config, tmp_path: Path) -> Config:
+    """Small suites, and a gate that lets most candidates through."""
+    learner = {
+        "suites": str(make_suites(tmp_path / "suites")),
+        "schedule": {"enabled": False},
+        "curate": {"heldout_share": 0.5, "anchors": 2},
+        "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
+        "gate": {"vote_alpha": 0.4, "min_heldout_votes": 8},
+    }
+    return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
+
+
+def settle(client: Client) -> dict[str, Client]:
+    """People who like answers to one kind of question and dislike the other kind: id → their own client."""
+    talkers = {}
+    for person in range(PEOPLE):
+        added = client.post("/api/people", {"name": f"p{person}"})
+        talker = talkers[added["id"]] = Client(url=client.url, key=added["key"])
+        for turn in range(TURNS_EACH):
+            liked = (person + turn) % 2 == 0
+            text = f"I am person {person}. Name two {'animals' if liked else 'numbers'}."
+            asked = {"messages": [{"role": "user", "content": text}], "max_tokens": 12, "seed": person * 10 + turn}
+            answer = talker.post("/v1/chat/completions", asked)
+            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"})
+    return talkers
+
+
+def run_cycle(client: Client) -> dict[str, Any]:
+    begun = client.post("/api/cycles")
+    deadline = time.monotonic() + LIMIT_S
+    while (report := client.get(f"/api/cycles/{begun['id']}"))["cycle"]["state"] == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    cycle: dict[str, Any] = report["cycle"]
+    return cycle
+
+
+def wait_clean(client: Client) -> dict[str, Any]:
+    deadline = time.monotonic() + LIMIT_S
+    while (receipt := client.get("/api/erasures")[0])["cleaned_at_s"] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    found: dict[str, Any] = receipt
+    return found
+
+
+def loaded(service: Service) -> set[str]:
+    return set(service.call(service.parts.engine.models()))
+
+
+def test_who_is_forgotten_leaves_the_weights_too(home: Path, quick: Config) -> None:
+    with run_service(home, quick) as service:
+        client = Client(url=service.url, key=service.key)
+        talkers = settle(client)
+        first = run_cycle(client)
+        assert first["state"] == "promoted", first
+        tainted = str(first["adapter"])
+        chain = [row for row in client.get("/api/adapters") if row["name"] == tainted]
+        assert len(chain[0]["base_sha256"]) == 64
+
+        stages = client.get(f"/api/cycles/{first['id']}")["stages"]
+        judges = {vote["person_id"] for stage in stages if stage["name"] == "evaluate" for vote in stage["output"]["votes"]}
+        teacher = next(id for id in talkers if id not in judges)
+        gone = talkers.pop(teacher)
+        receipt = gone.delete("/v1/me")
+        assert receipt["adapters"] == [tainted] and receipt["cleaned_at_s"] is None
+        assert client.get("/api/status")["live"] == tainted
+        status, _ = service.request("GET", "/v1/models", key="anybody")
+        assert status == 200
+
+        rebuilt = run_cycle(client)
+        live = client.get("/api/status")["live"]
+        assert live == (rebuilt["adapter"] if rebuilt["state"] == "promoted" else "base"), rebuilt
+        receipt = wait_clean(client)
+        assert receipt["cycle_id"] == rebuilt["id"]
+        assert tainted not in loaded(service) and not (home / "artifacts/adapters" / tainted).exists()
+        states = {row["name"]: (row["state"], row["parent"]) for row in client.get("/api/adapters")}
+        assert states[tainted][0] == "erased" and states[str(rebuilt["adapter"])][1] == "base"
+        assert client.get("/api/erasures/verify")["remains"] == []
+        assert client.get("/api/status")["previous"] != tainted
