@@ -19,6 +19,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from service.config import OPERATOR_KEY_FILE
 from service.problem import Problem
 from storage import people
 from storage.database import Database
@@ -27,7 +28,6 @@ from storage.records import Person
 COOKIE = "ratchet_person"
 COOKIE_AGE_S = 400 * 24 * 3600
 KEY_PREFIX = "rt_"
-OPERATOR_KEY_FILE = "operator.key"
 
 
 def sha256(secret: str) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
-from service.auth import OPERATOR_KEY_FILE
-from service.config import default_home
+from service.config import ADDRESS_FILE, OPERATOR_KEY_FILE, default_home
 
-ADDRESS_FILE = "address"
 TIMEOUT_S = 120
+TRANSFER_TIMEOUT_S = 3600  # an upload is answered once all of it is in
+CHUNK_BYTES = 1 << 16
 
 
 class ClientError(Exception):
@@ -46,17 +49,36 @@ class Client:
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """The answer's bytes as they come; an answer that breaks off raises at its end."""
+        with self._ask(urllib.request.Request(self.url + path), TRANSFER_TIMEOUT_S) as response:
+            while chunk := response.read(CHUNK_BYTES):
+                yield chunk
+
+    def upload(self, path: str, file: Path) -> Any:
+        """The answer to a POST of the file's bytes; OSError if it cannot be read."""
+        with file.open("rb") as stream:
+            headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "application/octet-stream"}
+            with self._ask(urllib.request.Request(self.url + path, stream, headers, method="POST"), TRANSFER_TIMEOUT_S) as response:
+                return msgspec.json.decode(response.read())
+
     def _call(self, method: str, path: str, body: object = None) -> Any:
         data = msgspec.json.encode(body) if body is not None else None
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
+        headers = {"Content-Type": "application/json"}
+        with self._ask(urllib.request.Request(self.url + path, data, headers, method=method), TIMEOUT_S) as response:
+            return msgspec.json.decode(response.read())
+
+    @contextmanager
+    def _ask(self, request: urllib.request.Request, timeout_s: float) -> Iterator[BinaryIO]:
+        request.add_header("Authorization", f"Bearer {self._key}")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-                return msgspec.json.decode(response.read())
+            with urllib.request.urlopen(request, timeout=timeout_s) as response:
+                yield response
         except urllib.error.HTTPError as error:
-            raise ClientError(_message_of(error.read()) or f"{method} {path}: HTTP {error.code}") from error
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            raise ClientError(f"nothing answers at {self.url}: start the service with `ratchet up`") from error
+            with error:
+                raise ClientError(_message_of(error.read()) or f"{request.selector}: HTTP {error.code}") from error
+        except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+            raise ClientError(f"nothing answers at {self.url}, or it broke off: start the service with `ratchet up`") from error
 
 
 def _message_of(data: bytes) -> str:

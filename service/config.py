@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from learner.config import LearnerSettings
 from learner.model import BUILTIN
-from service.supervisor import EngineSettings
+from service.settings import EngineSettings
 from storage.settings import StorageSettings
 
-FILE = "ratchet.toml"
+FILE, ADDRESS_FILE, OPERATOR_KEY_FILE = "ratchet.toml", "address", "operator.key"  # in a home
 STORAGE_URL = "RATCHET_STORAGE_URL"  # takes the place of storage.url
 LAST_STEPS_S = 1  # of an exit: connections, jobs and the database
 CHECKOUT = Path(__file__).resolve().parents[1]

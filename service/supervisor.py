@@ -18,13 +18,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
-
-from msgspec import Struct
 
 from learner.adapter import BASE, TARGETS
 from learner.engine import Engine, EngineError, Progress
-from learner.machine import Precision, resolve
+from learner.machine import resolve
+from service.settings import EngineSettings
 from service.warden import kill_group, read_pid
 
 logger = logging.getLogger(__name__)
@@ -36,25 +34,6 @@ FAILURES_UNTIL_FAILED = 3
 WARDEN_SLACK_S = 3.0  # the warden's own time after its grace
 LOG_TAIL_LINES, LOG_TAIL_BYTES = 20, 4000
 LOG_SIZE_BYTES = 10 * 2**20  # a start finding a longer log sets it aside as engine.log.1
-
-
-class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the engine is run."""
-
-    url: str | None = None  # of an engine that somebody else runs; nothing is started or ended then
-    max_model_len: int = 4096  # tokens of a prompt and its answer together
-    max_num_seqs: int = 64  # requests answered at once; more wait
-    max_loras: int = 6  # adapters in one batch: live, canary, candidates, base
-    max_cpu_loras: int = 8  # adapters held in memory; at least max_loras
-    lora_rank: int = 16  # of the adapters; 1, 8, 16, 32, 64, 128, 256, 320 or 512
-    kv_cache_bytes: int = 2 * 2**30  # CPU only; a GPU's free memory decides there
-    threads: str | None = None  # CPU only: cores to run on, like "0-1" or "0,2"; all this process may use where unset
-    precision: Precision = "auto"  # CPU only: what it computes in; auto is bfloat16 where the CPU has instructions for it
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    start_timeout_s: float = 300.0  # from the start of the process to the answer to a warm-up request
-    hang_timeout_s: float = 30.0  # without an answer, or without a model step while requests wait, it is started again
-    watch_interval_s: float = 1.0
-    shutdown_timeout_s: float = 2.0  # from asking the engine to end to killing it
 
 
 class EngineState(StrEnum):

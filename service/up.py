@@ -19,8 +19,7 @@ from litestar import Litestar
 from service.app import create_app
 from service.auth import operator_key
 from service.chat import Chat
-from service.client import ADDRESS_FILE
-from service.config import LAST_STEPS_S, Config, streams_s
+from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, streams_s
 from service.lock import InUseError, hold
 from storage.archive import DATABASE
 from storage.migrate import NewerSchemaError, migrate

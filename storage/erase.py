@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, Text, delete, func, literal, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Select, Table, Text, bindparam, delete, func, literal, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.lineage import select_adapters_of_person
@@ -33,6 +33,7 @@ from storage.tables import (
 )
 
 FILES = "files"  # in a receipt's counts once no file holds the person any more
+SINCE = select(erasures).where(erasures.c.created_at_s >= bindparam("at_s"))
 
 
 async def erase_person(connection: AsyncConnection, person_id: str, at_s: float) -> Erasure:
@@ -91,7 +92,7 @@ async def close_erasures(connection: AsyncConnection, cycle_id: int | None, at_s
 
 async def was_erased_since(connection: AsyncConnection, person_id: str, at_s: float) -> bool:
     """Whether the person was forgotten at this time or later: what they said before must not come back with a late write."""
-    since = await select_all(connection, select(erasures).where(erasures.c.created_at_s >= at_s), Erasure)
+    since = await select_all(connection, SINCE, Erasure, at_s=at_s)
     return any(mark(person_id) in receipt.marks for receipt in since)
 
 

@@ -27,7 +27,8 @@ from learner.model import BUILTIN, ensure_model
 from service.app import Parts, create_app
 from service.auth import operator_key
 from service.config import Config, models_dir
-from service.supervisor import EngineSettings, Supervisor
+from service.settings import EngineSettings
+from service.supervisor import Supervisor
 from tests.databases import KINDS, Place, fresh_postgresql, postgresql_server
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from service.client import Client
 from service.commands.terminal import Commands, Failure, command, group, show
-from service.transfer import Transfer
 from storage.interchange.incoming import ImportLayout
 from storage.interchange.outgoing import ExportLayout
 
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     path = f"/api/data/export?layout={arguments.layout}&everyone={str(arguments.everyone).lower()}"
-    with Transfer() as client:
+    with Client() as client:
         chunks = client.download(path)
         if arguments.file == STDOUT:
             _copy(chunks, sys.stdout.buffer, arguments)
@@ -70,7 +70,7 @@ def _copy(chunks: Iterator[bytes], stream: BinaryIO, arguments: argparse.Namespa
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    with Transfer() as client, _progress(arguments) as bars:
+    with Client() as client, _progress(arguments) as bars:
         bars.add_task(f"importing {arguments.file}")
         try:
             imported = client.upload(f"/api/data/import?layout={arguments.layout}", arguments.file)

@@ -80,7 +80,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 
 SERVICE = """
 import asyncio, pathlib, sys
-from service.supervisor import EngineSettings, Supervisor
+from service.settings import EngineSettings
+from service.supervisor import Supervisor
 
 async def adapters():
     return []

@@ -11,11 +11,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.config import Config
 from storage import feedback, people
+from storage.connect import database_url, open_for_migration
+from storage.database import UnavailableError
+from storage.records import ApiKey, new_id
 from tests.conftest import Service, run_service
+from tests.databases import Place
 
 WAITING = 3
 
@@ -29,42 +34,42 @@ def narrow(home: Path, config: Config) -> Iterator[Service]:
 
 
 @contextmanager
-def held_writer(service: Service) -> Iterator[None]:
-    """Inside, the one writer is busy and its queue is full."""
-    database = service.parts.database
+def held_writer(service: Service, place: Place) -> Iterator[None]:
+    """Inside, the one writer waits for a stranger's transaction, and its queue is full."""
 
-    async def fill() -> tuple[asyncio.Event, list[asyncio.Task[None]]]:
-        entered, go_on = asyncio.Event(), asyncio.Event()
+    async def touch(connection: AsyncConnection) -> None:
+        await people.insert_key(connection, ApiKey(new_id("key"), "nobody", 0.0))
 
-        async def linger(connection: AsyncConnection) -> None:
-            entered.set()
-            await go_on.wait()
+    async def fill() -> list[asyncio.Task[None]]:
+        waiting: list[asyncio.Task[None]] = []
+        while True:
+            task = asyncio.create_task(service.parts.database.write(touch))
+            await asyncio.sleep(0.02)
+            if task.done():
+                assert isinstance(task.exception(), UnavailableError)
+                return waiting
+            waiting.append(task)
 
-        async def nothing(connection: AsyncConnection) -> None:
-            await people.select_person(connection, "nobody")
+    async def finish(waiting: list[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*waiting, return_exceptions=True)
 
-        tasks = [asyncio.create_task(database.write(linger))]
-        await entered.wait()
-        tasks += [asyncio.create_task(database.write(nothing)) for _ in range(WAITING)]
-        await asyncio.sleep(0)
-        return go_on, tasks
-
-    async def release(go_on: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        go_on.set()
-        await asyncio.gather(*tasks)
-
-    held = service.call(fill())
-    try:
+    engine = open_for_migration(database_url(service.home / "ratchet.db" if isinstance(place, Path) else place))
+    with engine.connect() as stranger:
+        stranger.begin()  # on SQLite that is enough to keep others from writing
+        if engine.dialect.name == "postgresql":
+            stranger.execute(text("LOCK TABLE api_keys IN EXCLUSIVE MODE"))
+        waiting = service.call(fill())
         yield
-    finally:
-        service.call(release(*held))
+        stranger.rollback()
+    service.call(finish(waiting))
+    engine.dispose()
 
 
-def test_a_full_queue_is_said_at_once_and_nothing_is_half_kept(narrow: Service) -> None:
+def test_a_full_queue_is_said_at_once_and_nothing_is_half_kept(narrow: Service, place: Place) -> None:
     answer = narrow.chat("Hello", max_tokens=4)
     vote = {"completion_id": answer["id"], "thumb": "up"}
     question = {"model": "ratchet", "messages": [{"role": "user", "content": "Hello"}]}
-    with held_writer(narrow):
+    with held_writer(narrow, place):
         for path, body in (("/v1/feedback", vote), ("/v1/chat/completions", question)):
             status, error = narrow.request("POST", path, body)
             assert status == 503 and error["error"]["code"] == "not_kept", (path, error)
