@@ -61,7 +61,7 @@ def open_writer(url: URL, durability: Durability) -> AsyncEngine:
     if is_sqlite(url):
         writing = partial(ThreadConnection.to, Path(url.database or ""))
         driver = url.set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0)
+        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0, json_serializer=_to_json)
         _prepare_sqlite(engine.sync_engine, "BEGIN IMMEDIATE", (*PRAGMAS, f"synchronous={SYNCHRONOUS[durability]}"))
         return engine
     options = f"-c synchronous_commit={SYNCHRONOUS_COMMIT[durability]}"
@@ -167,6 +167,10 @@ def is_unavailable(error: Exception) -> bool:
     return isinstance(error, OperationalError | sqlite3.OperationalError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _prepare_sqlite(engine: Engine, begin: str, pragmas: Sequence[str]) -> None:

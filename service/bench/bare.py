@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,25 @@ class BareLoop:
             self._connection.execute(f"PRAGMA {pragma}")
 
     def write(self, pairs: Iterator[tuple[Turn, FeedbackRequest]], seconds: float, per_commit: float) -> float:
-        """Turns and votes per second, where so many on average share a commit."""
+        """Turns and votes per second, where so many on average share a commit. Making the rows is not counted."""
         writes = (rows for pair in pairs for rows in (turn_rows(pair[0]), vote_rows(*pair)))
-        done, commits, began = 0, 0, time.perf_counter()
-        with closing(self._connection.cursor()) as cursor:
-            while time.perf_counter() - began < seconds:
-                cursor.execute("BEGIN IMMEDIATE")
-                commits += 1
-                while done < commits * per_commit:
-                    for statement, values in next(writes):
-                        cursor.execute(statement, values)
-                    done += 1
-                cursor.execute("COMMIT")
-        return done / (time.perf_counter() - began)
+        done, commits, took_s = 0, 0, 0.0
+        while took_s < seconds:
+            commits += 1
+            batch = list(islice(writes, round(commits * per_commit) - done))
+            done += len(batch)
+            took_s += self._commit(batch)
+        return done / took_s
+
+    def _commit(self, batch: list[list[Row]]) -> float:
+        """Seconds of one commit."""
+        began, execute = time.perf_counter(), self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        for rows in batch:
+            for statement, values in rows:
+                execute(statement, values)
+        execute("COMMIT")
+        return time.perf_counter() - began
 
     def close(self) -> None:
         self._connection.close()
