@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner import cycle as story
 from learner.config import ScheduleSettings
 from learner.context import Context
+from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback, leases
 from storage.connect import clock_s, in_turn
 from storage.database import UnavailableError
@@ -109,7 +110,10 @@ class Scheduler:
             await adapters.reject_candidates(connection, left.id)
             return await cycles.select_cycle(connection, left.id)
 
-        return await context.database.write(close)
+        closed = await context.database.write(close)
+        if closed is not None:
+            await asyncio.to_thread(clear_folder, context.folder(closed.id))
+        return closed
 
     async def check(self) -> str | None:
         """Starts a cycle when it is time for one; gives the trigger, or None."""

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import BASE, AdapterError, check_adapter, make_zero_adapter
 from learner.context import Context
+from learner.model import model_sha256
 from learner.release import fetch, served_adapters
 from storage import adapters, cycles, release
 from storage.artifacts import Artifacts
@@ -30,7 +31,10 @@ async def ensure_live(database: Database, artifacts: Artifacts, model_dir: Path,
         artifacts.publish(made, folder)
     await asyncio.to_thread(check_adapter, folder, model_dir, rank)
     sha256 = await asyncio.to_thread(artifacts.sha256_of, folder)
-    base = Adapter(BASE, None, None, None, sha256, str(folder.relative_to(artifacts.home)), AdapterState.CANDIDATE, clock())
+    base_sha256 = await asyncio.to_thread(model_sha256, model_dir)
+    base = Adapter(
+        BASE, None, None, None, sha256, str(folder.relative_to(artifacts.home)), AdapterState.CANDIDATE, clock(), base_sha256
+    )
 
     async def ensure(connection: AsyncConnection) -> Release:
         await in_turn(connection, "release")

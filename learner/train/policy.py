@@ -81,7 +81,7 @@ class Policy:
         """The learning adapter, named as PEFT saves it."""
         from peft import get_peft_model_state_dict
 
-        state = get_peft_model_state_dict(self._peft, adapter_name="default")
+        state = get_peft_model_state_dict(self._peft, adapter_name="default", save_embedding_layers=False)
         return {name: tensor.detach().float().contiguous() for name, tensor in state.items()}
 
     def _open_zero_adapter(self) -> None:
