@@ -87,7 +87,7 @@ def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, 
 
         engine = engine_processes(home)
         assert len(engine) >= 2
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(STREAMS) as pool:
             answers = [pool.submit(stream, url, f"Write a long story about {number} dogs.") for number in range(STREAMS)]
             wait_for(lambda: running_streams(home) == STREAMS)
             process.send_signal(signal.SIGTERM)
