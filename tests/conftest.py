@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import tempfile
 import threading
 import time
 import urllib.error
@@ -162,9 +163,10 @@ def wait_ready(url: str, limit_s: float = ENGINE_START_S) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of the run's PostgreSQL server, started on first use."""
-    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as url:
+    # Not below pytest's own folder: the server runs as another user where we are root, and each new run locks that folder.
+    with tempfile.TemporaryDirectory(prefix="ratchet-postgresql-") as folder, postgresql_server(Path(folder)) as url:
         yield url
 
 
