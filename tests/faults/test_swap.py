@@ -21,6 +21,8 @@ from tests.conftest import Service
 
 pytestmark = pytest.mark.engine
 STREAMS = 32
+ANSWERS = 16  # of each version, while the others run
+PATIENCE_S = 120
 FLIP_LIMIT_S = 0.1
 
 
@@ -30,10 +32,10 @@ def test_streams_run_through_a_swap_and_a_rollback(service: Service, model_dir: 
     service.call(release.load(context, name))
     client = OpenAI(base_url=f"{service.url}/v1", api_key="crowd", max_retries=0)
     ending = threading.Event()
+    answers: list[tuple[str, list[str]]] = []  # each as its id and the models its chunks named
 
-    def stream_on(number: int) -> list[tuple[str, list[str]]]:
-        """Answers one after another until the end: each as its id and the models its chunks named."""
-        answers = []
+    def stream_on(number: int) -> None:
+        """Answers one after another until the end."""
         while not ending.is_set():
             question = [{"role": "user", "content": f"Tell me story number {number}."}]
             chunks = list(
@@ -41,19 +43,27 @@ def test_streams_run_through_a_swap_and_a_rollback(service: Service, model_dir: 
             )
             assert chunks[-1].choices[0].finish_reason in ("stop", "length")
             answers.append((chunks[0].id, [chunk.model for chunk in chunks]))
-        return answers
+
+    def answered_by(version: str, count: int) -> None:
+        """Waits until a version has finished so many answers more: how long that takes is the machine's affair."""
+        wanted = count + sum(models[0] == version for _, models in answers)
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(models[0] == version for _, models in answers) < wanted:
+            assert time.monotonic() < deadline, f"{version} gave too few answers"
+            time.sleep(0.1)
 
     with ThreadPoolExecutor(STREAMS) as pool:
         running = [pool.submit(stream_on, number) for number in range(STREAMS)]
-        time.sleep(6)
+        answered_by("ratchet@base", ANSWERS)
         service.call(release.go_live(context, name, "test", "swap"))
         at_once = [service.parts.router.resolve("ratchet")]
-        time.sleep(6)
+        answered_by(f"ratchet@{name}", ANSWERS)
         moved = service.call(release.roll_back(context, "test"))
         at_once.append(service.parts.router.resolve("ratchet"))
-        time.sleep(4)
+        answered_by("ratchet@base", ANSWERS)
         ending.set()
-        answers = [answer for future in running for answer in future.result()]
+        for stream in running:
+            stream.result()
     assert at_once == [name, "base"] and moved.adapter == "base"
     assert all(len(set(models)) == 1 for _, models in answers), "a stream named two versions"
     assert set(Counter(models[0] for _, models in answers)) == {"ratchet@base", f"ratchet@{name}"}
