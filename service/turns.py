@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Sequence
 
@@ -29,6 +28,7 @@ class Turn(Struct):
     adapter: str
     created_at_s: float
     metadata: dict[str, str] = {}  # attached to the answer
+    continues: bool = False  # a conversation that was there before
     started: float = 0.0  # monotonic, for latencies
     engine_model: str | None = None
     prompt_token_ids: tuple[int, ...] = ()
@@ -55,6 +55,7 @@ class Turn(Struct):
             adapter,
             now_s,
             metadata,
+            continues=conversation_id is not None,
             started=time.monotonic(),
         )
 
@@ -81,7 +82,8 @@ class Turn(Struct):
     def title(self) -> str:
         """What a conversation that begins with this turn is called: the first words of its first question."""
         asked = next((message.text for message in self.messages if message.role == "user"), "")
-        return textwrap.shorten(asked, TITLE_CHARACTERS, placeholder="…")
+        words = " ".join(asked[: 4 * TITLE_CHARACTERS].split())
+        return words if len(words) <= TITLE_CHARACTERS else words[: TITLE_CHARACTERS - 1].rpartition(" ")[0] + "…"
 
     @property
     def text(self) -> str:
@@ -116,22 +118,33 @@ async def keep_turn(connection: AsyncConnection, turn: Turn, status: MessageStat
     if await was_erased_since(connection, turn.person.id, turn.created_at_s):
         return  # forgotten while the answer was being written: none of it is kept
     await people.ensure_person(connection, msgspec.structs.replace(turn.person, created_at_s=turn.created_at_s))
-    if await conversations.select_conversation(connection, turn.conversation_id, turn.person.id) is None:
+    known = turn.continues and await _is_there(connection, turn)
+    if known:
+        await conversations.touch_conversation(connection, turn.conversation_id, turn.created_at_s)
+    else:
         begun = Conversation(turn.conversation_id, turn.person.id, turn.created_at_s, turn.title, turn.created_at_s)
         await conversations.insert_conversation(connection, begun)
-    else:
-        await conversations.touch_conversation(connection, turn.conversation_id, turn.created_at_s)
     parent_id: str | None = None
     for message in turn.messages:
-        parent_id = await _find_or_add(connection, turn, message, parent_id)
+        found = await _find(connection, turn, message, parent_id) if known else None
+        known = found is not None  # below what is new there is nothing to find
+        parent_id = found or await _add(connection, turn, message, parent_id)
     await conversations.insert_message(connection, turn.answer(parent_id, status))
 
 
-async def _find_or_add(connection: AsyncConnection, turn: Turn, message: ChatMessage, parent_id: str | None) -> str:
-    """The node of a message under its parent. Words put into the assistant's mouth are kept, marked as the client's."""
-    for child in await conversations.select_children(connection, turn.conversation_id, parent_id):
-        if child.role == message.role and child.content == message.text:
-            return child.id
+async def _is_there(connection: AsyncConnection, turn: Turn) -> bool:
+    return await conversations.select_conversation(connection, turn.conversation_id, turn.person.id) is not None
+
+
+async def _find(connection: AsyncConnection, turn: Turn, message: ChatMessage, parent_id: str | None) -> str | None:
+    """The node under this parent that says the same."""
+    children = await conversations.select_children(connection, turn.conversation_id, parent_id)
+    same = (child.id for child in children if child.role == message.role and child.content == message.text)
+    return next(same, None)
+
+
+async def _add(connection: AsyncConnection, turn: Turn, message: ChatMessage, parent_id: str | None) -> str:
+    """A new node for a message. Words put into the assistant's mouth are kept, marked as the client's."""
     status = MessageStatus.CLIENT if message.role == "assistant" else MessageStatus.COMPLETE
     role, owner = Role(message.role), turn.person.id
     added = Message(new_id("msg"), turn.conversation_id, owner, parent_id, role, message.text, status, turn.created_at_s)
