@@ -5,9 +5,8 @@ What a person said is theirs: they read it again, with its history, and take it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import msgspec
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -20,7 +19,7 @@ from service.paging import LIMIT, After, Limit, Page, page
 from service.problem import Problem, owned
 from service.reasons import ReasonLabel, parse_reasons, reason_labels
 from service.wire import FeedbackDeleted, FeedbackReceipt, FeedbackRequest
-from storage import completions, feedback, people
+from storage import completions, feedback
 from storage.connect import in_turn
 from storage.database import Database
 from storage.records import Feedback, FeedbackKind, Person, new_id
@@ -37,10 +36,11 @@ async def give(connection: AsyncConnection, said: FeedbackRequest, person: Perso
     await _check_answer(connection, said.completion_id, person, "completion_id")
     if said.preferred_over:
         await _check_answer(connection, said.preferred_over, person, "preferred_over")
-    await people.ensure_person(connection, msgspec.structs.replace(person, created_at_s=now_s))
     await in_turn(connection, "feedback")  # or two services might both find the submission new
     submission_id = said.id or new_id("fb")
-    rows: Sequence[Feedback] = await feedback.select_submission(connection, person.id, submission_id)
+    rows: list[Feedback] = []
+    if said.id is not None:
+        rows = await feedback.select_submission(connection, person.id, said.id)
     if rows and rows[0].message_id != said.completion_id:
         raise Problem("conflict", f"feedback {submission_id!r} was given for {rows[0].message_id!r} before", "id")
     if not rows:
