@@ -36,6 +36,7 @@ PRAGMAS = (
     "journal_mode=WAL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "temp_store=MEMORY",  # what a savepoint may have to take back: a file for it costs more than the memory
     "secure_delete=ON",  # what is deleted is overwritten: a person who is forgotten must not linger in free pages
 )
 SYNCHRONOUS: Mapping[Durability, str] = {"strict": "FULL", "group": "FULL", "async": "NORMAL"}
