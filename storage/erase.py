@@ -29,6 +29,7 @@ from storage.tables import (
     feedback,
     messages,
     people,
+    reviews,
     stages,
 )
 
@@ -111,6 +112,7 @@ def _owned_rows(person_id: str) -> list[tuple[Table, ColumnElement[bool]]]:
     preferred = (feedback.c.kind == FeedbackKind.PREFERENCE) & type_coerce(feedback.c.value, Text).in_(quoted)
     return [
         (dataset_rows, or_(dataset_rows.c.person_id == person_id, dataset_rows.c.message_id.in_(_owned(person_id)))),
+        (reviews, reviews.c.person_id == person_id),
         (feedback, or_(feedback.c.person_id == person_id, feedback.c.message_id.in_(_owned(person_id)), preferred)),
         (messages, messages.c.person_id == person_id),
         (conversations, conversations.c.person_id == person_id),

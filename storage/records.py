@@ -55,6 +55,13 @@ class DocumentKind(StrEnum):
     PREFERENCE = "preference"  # content: {prompt, chosen, rejected}
 
 
+class Decision(StrEnum):
+    """What an operator decided about a row that was held back."""
+
+    ACCEPTED = "accepted"  # it may teach, whatever held it back
+    REJECTED = "rejected"  # it never teaches
+
+
 class CycleState(StrEnum):
     RUNNING = "running"
     PROMOTED = "promoted"
@@ -166,6 +173,33 @@ class Document(Struct, frozen=True):
     created_at_s: float
 
 
+class Import(Struct, frozen=True):
+    """A file that came in as documents, or the beginning of one: the same again goes on after `records`."""
+
+    id: str  # sha256 of the file and of what was said about it
+    source: str
+    layout: str
+    kind: DocumentKind
+    records: int  # of the file that were read so far
+    added: int
+    skipped: int
+    started_at_s: float
+    ended_at_s: float | None = None
+
+
+class Review(Struct, frozen=True):
+    """An answer that was held back from learning, until a reason to hold it back has passed or an operator decides."""
+
+    message_id: str
+    person_id: str
+    cycle_id: int  # that held it back last
+    reason: str
+    cluster: str  # what is held back together has the same; empty for what stands alone
+    held_at_s: float
+    decision: Decision | None = None
+    decided_at_s: float | None = None
+
+
 class Dataset(Struct, frozen=True):
     id: str  # sha256 of its file as it was made
     cycle_id: int
@@ -174,6 +208,8 @@ class Dataset(Struct, frozen=True):
     created_at_s: float
     dropped: dict[str, int]  # reason → count
     file_sha256: str = ""  # of the file as it is: another one than `id` once a person's rows were taken out
+    suites: dict[str, str] = {}  # the frozen suites whose items are proved to be in no row: name → sha256
+    recipe: dict[str, object] = {}  # the settings and the policy that it was made by
 
 
 class DatasetRow(Struct, frozen=True):
@@ -185,6 +221,7 @@ class DatasetRow(Struct, frozen=True):
     split: str  # train | heldout | dropped
     weight: float
     drop_reason: str | None = None
+    transformations: tuple[str, ...] = ()  # what was done to the row, in order
 
 
 class Cycle(Struct, frozen=True):

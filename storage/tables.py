@@ -136,6 +136,36 @@ documents = Table(
     sqlite_autoincrement=True,
 )
 
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("layout", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("started_at_s", Float, nullable=False),
+    Column("ended_at_s", Float),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    # No foreign key to messages: one that its owner deletes takes nothing with it here, and is just not shown.
+    Column("message_id", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("cycle_id", Integer, ForeignKey("cycles.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("held_at_s", Float, nullable=False),
+    Column("decision", Text),
+    Column("decided_at_s", Float),
+    Index("ix_reviews_page", "decision", "held_at_s", "message_id"),
+    Index("ix_reviews_person", "person_id"),
+)
+
 cycles = Table(
     "cycles",
     metadata,
@@ -171,6 +201,8 @@ datasets = Table(
     Column("created_at_s", Float, nullable=False),
     Column("dropped", JsonText, nullable=False),
     Column("file_sha256", Text, nullable=False, server_default=text("''")),
+    Column("suites", JsonText, nullable=False, server_default=text("'{}'")),
+    Column("recipe", JsonText, nullable=False, server_default=text("'{}'")),
     Index("ix_datasets_cycle", "cycle_id"),
 )
 
@@ -186,6 +218,7 @@ dataset_rows = Table(
     Column("split", Text, nullable=False),
     Column("weight", Float, nullable=False),
     Column("drop_reason", Text),
+    Column("transformations", JsonText, nullable=False, server_default=text("'[]'")),
     Index("ix_dataset_rows_message", "message_id", "split"),
     Index("ix_dataset_rows_person", "person_id"),
 )

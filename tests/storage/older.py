@@ -38,7 +38,13 @@ FILLED: dict[str, list[str]] = {
     "0003": [
         "INSERT INTO erasures (id, created_at_s, counts, adapters, marks) VALUES ('e1', 40, '{}', '[]', '[]')",
     ],
-    "0004": ["INSERT INTO leases (name, holder, expires_at_s) VALUES ('schedule', 'service-1', 50)"],
+    "0004": [
+        "INSERT INTO leases (name, holder, expires_at_s) VALUES ('schedule', 'service-1', 50)",
+        "INSERT INTO documents (id, kind, domain, language, source, licence, content, created_at_s) "
+        "VALUES ('doc1', 'corpus', 'tea', 'en', 'a.txt', '', '\"Tea.\"', 51)",
+        "INSERT INTO suites (sha256, name, version, kind, items, margin, veto, created_at_s) "
+        "VALUES ('ff', 'facts', 1, 'choice', 1, 0.1, FALSE, 52)",
+    ],
 }
 
 CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
@@ -60,4 +66,9 @@ CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
         "SELECT file_sha256 FROM datasets": [("d1",)],
     },
     "0004": {"SELECT count(*) FROM leases": [(0,)]},
+    "0005": {
+        "SELECT suites, recipe FROM datasets": [("{}", "{}")],
+        "SELECT transformations, drop_reason FROM dataset_rows": [("[]", None)],
+        "SELECT count(*) FROM imports": [(0,)],
+    },
 }

@@ -37,12 +37,14 @@ from storage.records import (
     Message,
     MessageStatus,
     Person,
+    Review,
     Role,
     StageName,
     new_id,
 )
 from storage.remains import search_files, search_tables, select_marks
-from storage.tables import metadata
+from storage.rows import insert
+from storage.tables import metadata, reviews
 from tests.databases import Place
 from tests.storage.loop import adapter, in_transaction, with_database
 
@@ -119,6 +121,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         votes = [{"id": who.answer, "person_id": who.id, "label": 1} for who in (ann, bob)]
         outputs = {"train": {"probes": [ann.word]}, "evaluate": {"votes": votes}, "gate": {"votes": {"delta": 0.5}}}
         await learn(connection, "r1", "base", [ann.row("d1", 0, "train"), bob.row("d1", 1, "heldout")], outputs)
+        await insert(connection, reviews, [Review(who.answer, who.id, 1, "new here", "", 1.0) for who in (ann, bob)])
         before = await texts(connection)
         assert all(trace in before for trace in (*ann.traces, *bob.traces))
 
@@ -127,7 +130,8 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         assert [trace for trace in ann.traces if trace in after] == []
         assert [trace for trace in bob.traces if trace not in after] == []
         assert receipt.counts == {
-            "dataset_rows": 1, "feedback": 4, "messages": 2, "conversations": 1, "documents": 1, "api_keys": 1, "people": 1,
+            "dataset_rows": 1, "reviews": 1, "feedback": 4, "messages": 2,
+            "conversations": 1, "documents": 1, "api_keys": 1, "people": 1,
         }  # fmt: skip
         assert await select_person(connection, ann.id) is None
         assert len(await select_messages(connection, bob.conversation, bob.id)) == 2
