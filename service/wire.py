@@ -22,7 +22,11 @@ class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
 
 class ChatMessage(Struct, frozen=True):
     role: Literal["system", "user", "assistant"]
-    content: Text | list[TextPart]
+    content: Annotated[str, Meta(max_length=200_000)] | list[TextPart]  # no `Text`: see tests/test_structs.py
+
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str) and "\x00" in self.content:
+            raise ValueError(f"content has a NUL after {self.content.index(chr(0))} characters, expected text without")
 
     @property
     def text(self) -> str:

@@ -50,11 +50,15 @@ class ChatPart(Struct, frozen=True):
 
 class ChatMessage(Struct, frozen=True):
     role: Role
-    content: Text | list[ChatPart] | None = ""
+    content: str | list[ChatPart] | None = ""  # no `Text`: see tests/test_structs.py
     parent_id: str | None = field(default=None, name="parentId")
     timestamp: float | None = None
     model: Text | None = None
     annotation: Rating | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str) and "\x00" in self.content:
+            raise ValueError(f"content has a NUL after {self.content.index(chr(0))} characters, expected text without")
 
 
 class ChatHistory(Struct, frozen=True):

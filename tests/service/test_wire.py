@@ -43,5 +43,5 @@ def test_any_text_is_taken(kind: type, body: object) -> None:
 @pytest.mark.parametrize("place", ["\0", "a\0", "\0b", "a\n\0\n"])
 def test_a_nul_is_refused_wherever_it_stands(place: str) -> None:
     for kind, body in bodies(place):
-        with pytest.raises(msgspec.ValidationError, match="matching regex"):
+        with pytest.raises(msgspec.ValidationError, match=r"matching regex|has a NUL"):
             msgspec.json.decode(msgspec.json.encode(body), type=kind)

@@ -150,7 +150,7 @@ def test_what_was_imported_can_be_deleted_and_who_was_forgotten_stays_so(place: 
         (with_nodes(said("q", "gone", "user", "hm")), "'gone', expected the id of a message"),
         (with_nodes(said("q", "a", "user", "hm"), answered("a", "q", "ho")), "'a' is its own ancestor"),
         (with_nodes(said("q", None, "tool", "hm")), "Invalid enum value 'tool'"),
-        (with_nodes(said("q", None, "user", "nul \0")), "$.chat.history.messages[...].content"),
+        (with_nodes(said("q", None, "user", "nul \0")), "content has a NUL"),
         (with_nodes(answered("a", "", "ho", annotation={"rating": 5})), "rating"),
         (7, "Expected `object`, got `int`"),
     ],
