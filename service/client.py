@@ -6,7 +6,7 @@ import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,6 +62,15 @@ class Client:
             with self._ask(urllib.request.Request(self.url + path, stream, headers, method="POST"), TRANSFER_TIMEOUT_S) as response:
                 return msgspec.json.decode(response.read())
 
+    def upload_lines(self, path: str, file: Path, sent: Callable[[int], None]) -> Iterator[Any]:
+        """The lines of JSON that answer a POST of the file's bytes, as they come; `sent` is told of bytes as they go."""
+        with file.open("rb") as stream:
+            headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "application/octet-stream"}
+            request = urllib.request.Request(self.url + path, _chunks(stream, sent), headers, method="POST")
+            with self._ask(request, TRANSFER_TIMEOUT_S) as response:
+                for line in response:
+                    yield msgspec.json.decode(line)
+
     def _call(self, method: str, path: str, body: object = None) -> Any:
         data = msgspec.json.encode(body) if body is not None else None
         headers = {"Content-Type": "application/json"}
@@ -79,6 +88,12 @@ class Client:
                 raise ClientError(_message_of(error.read()) or f"{request.selector}: HTTP {error.code}") from error
         except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             raise ClientError(f"nothing answers at {self.url}, or it broke off: start the service with `ratchet up`") from error
+
+
+def _chunks(stream: BinaryIO, sent: Callable[[int], None]) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+        sent(len(chunk))
 
 
 def _message_of(data: bytes) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request, get, post
@@ -15,6 +14,7 @@ from litestar.response import Stream
 
 from learner.context import Context
 from service.problem import Problem
+from service.uploads import save
 from storage import audit
 from storage.database import Database
 from storage.interchange.incoming import FileError, Imported, ImportLayout, import_file
@@ -49,7 +49,7 @@ async def import_data(
     folder = await asyncio.to_thread(context.artifacts.temporary_dir)
     try:
         file = folder / "import"
-        await _save(request.stream(), file)
+        await save(request.stream(), file)
         imported = await import_file(database, file, layout)
     except FileError as error:
         raise Problem("invalid_request", f"{layout}: {error}") from error
@@ -58,12 +58,6 @@ async def import_data(
     detail = f"{imported.added.conversations} conversations, {imported.added.feedback} of feedback, {imported.skipped} skipped"
     await _note(database, clock(), "data.import", layout, detail)
     return imported
-
-
-async def _save(chunks: AsyncIterator[bytes], file: Path) -> None:
-    with file.open("wb") as stream:
-        async for chunk in chunks:
-            await asyncio.to_thread(stream.write, chunk)
 
 
 async def _note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:

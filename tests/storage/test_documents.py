@@ -7,7 +7,15 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.documents import insert_documents, select_document, select_documents
+from storage.documents import (
+    SourceCount,
+    count_sources,
+    delete_documents,
+    insert_documents,
+    insert_missing_documents,
+    select_document,
+    select_documents,
+)
 from storage.people import insert_person
 from storage.records import Document, DocumentKind
 from tests.databases import Place
@@ -50,6 +58,45 @@ def test_pages_hold_one_kind_in_the_order_of_arrival(place: Place) -> None:
         assert await ids(2, "a") == ["m"]
         with pytest.raises(LookupError, match="'nothing'"):
             await ids(2, "nothing")
+
+    in_transaction(place, body)
+
+
+def test_pages_can_hold_one_domain_or_everything(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        rows = [document("a", domain="law"), document("b"), document("c", DocumentKind.CHAT, domain="law")]
+        await insert_documents(connection, rows)
+        assert await select_documents(connection, None, 10) == rows
+        assert [one.id for one in await select_documents(connection, None, 10, domain="law")] == ["a", "c"]
+        assert [one.id for one in await select_documents(connection, DocumentKind.CHAT, 10, domain="law")] == ["c"]
+        assert [one.id for one in await select_documents(connection, None, 10, after="a", domain="law")] == ["c"]
+
+    in_transaction(place, body)
+
+
+def test_only_documents_that_are_missing_are_added(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        assert await insert_missing_documents(connection, [document("a"), document("b"), document("a", domain="law")]) == 2
+        assert await insert_missing_documents(connection, [document("b", domain="law"), document("c")]) == 1
+        assert await insert_missing_documents(connection, []) == 0
+        assert [one.domain for one in await select_documents(connection, DocumentKind.CORPUS, 10)][1:] == ["general", "general"]
+        assert [one.id for one in await select_documents(connection, DocumentKind.CORPUS, 10)] == ["a", "b", "c"]
+
+    in_transaction(place, body)
+
+
+def test_sources_are_counted_and_taken_back_but_not_what_people_wrote_here(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await insert_person(connection, person("ann"))
+        mine = document("mine", person_id="ann")
+        await insert_documents(connection, [document("a"), document("b"), document("c", source="a film"), mine])
+        counted = [
+            SourceCount(DocumentKind.CORPUS, "general", "en", *more)
+            for more in (("a book", "CC0-1.0", 3), ("a film", "CC0-1.0", 1))
+        ]
+        assert await count_sources(connection) == counted
+        assert [await delete_documents(connection, "a book", 1) for _ in range(3)] == [1, 1, 0]
+        assert [one.id for one in await select_documents(connection, None, 10)] == ["c", "mine"]
 
     in_transaction(place, body)
 

@@ -1,0 +1,1 @@
+"""Corpora: documents from files, and what they are made of."""
