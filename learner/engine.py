@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,7 +130,7 @@ class Engine:
         if self._session is not None:
             await self._session.close()
 
-    async def stream(self, body: dict[str, object], request_id: str) -> AsyncIterator[Completion]:
+    async def stream(self, body: dict[str, object], request_id: str) -> AsyncGenerator[Completion, None]:
         """The frames of a streamed chat completion. Closing the iterator early makes vLLM stop generating.
 
         Raises `EngineError` when refused, when the engine dies on the way, or when it ends without `[DONE]`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -18,8 +19,9 @@ from litestar.response import Stream
 
 from learner.engine import Completion, Engine, EngineError, Usage
 from service.auth import Gatekeeper
+from service.guard import POLICY, Guard, refusal
 from service.problem import Problem, envelope, of_engine, problem_of
-from service.router import ALIAS, Router
+from service.router import Router, model_name
 from service.turns import Turn, keep_turn
 from service.wire import (
     Answer,
@@ -59,11 +61,12 @@ class Chat:
         database: Database,
         engine: Engine,
         router: Router,
+        guard: Guard,
         clock: Callable[[], float],
         max_answer_tokens: int,
         temperature: float,
     ) -> None:
-        self._database, self._engine, self._router, self._clock = database, engine, router, clock
+        self._database, self._engine, self._router, self._guard, self._clock = database, engine, router, guard, clock
         self._max_answer_tokens, self._temperature = max_answer_tokens, temperature
         self.closing = False  # no answer is begun any more
         self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
@@ -79,8 +82,13 @@ class Chat:
         conversation_id = await self._conversation(request, person)
         metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
         turn = Turn.begin(person, conversation_id, request.messages, adapter, metadata, self._clock())
-        body = self._engine_body(request, adapter)
+        breach = await self._guard.of_prompt(request.messages)
+        if breach is not None:
+            turn.metadata[POLICY] = breach.rule
         headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
+        if breach is not None and breach.action == "refuse":
+            return await self._refused(request, turn, refusal(breach), headers)
+        body = self._engine_body(request, adapter)
         if not request.stream:
             return Response(await self._whole(request, turn, body), headers=headers, media_type=MediaType.JSON, status_code=200)
         events = _Events(request, turn)
@@ -129,29 +137,57 @@ class Chat:
         """The plain answer; kept even when the client does not wait for it."""
         task = asyncio.create_task(self._engine_answer(turn, body, request.store is not False))
         self._keep(task)
-        completion = await asyncio.shield(task)
-        choice = completion.choices[0]
-        return Answer(
-            id=turn.id,
-            created=int(turn.created_at_s),
-            model=f"{ALIAS}@{turn.engine_model}",
-            choices=[AnswerChoice(0, AnswerMessage(turn.text), turn.finish_reason, choice.logprobs)],
-            usage=completion.usage or Usage(),
-        )
+        return _answer(turn, await asyncio.shield(task))
 
     async def _engine_answer(self, turn: Turn, body: dict[str, object], store: bool) -> Completion:
         with self._router.flight(turn.adapter):
-            completion = await self._engine.complete(body, turn.id)
+            completion, rule = self._guard.of_answer(await self._engine.complete(body, turn.id))
+        if rule is not None:
+            turn.metadata[POLICY] = rule
         turn.take(completion)
         if store:
             await self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
         return completion
 
+    async def _refused(
+        self, request: ChatRequest, turn: Turn, said: Completion, headers: dict[str, str]
+    ) -> Response[Answer] | Stream:
+        """The answer to a prompt that the engine never hears; kept as any other, but no version's."""
+        turn.take(said)
+        if request.store is not False:
+            keeping = asyncio.create_task(
+                self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
+            )
+            self._keep(keeping)
+            await asyncio.shield(keeping)
+        if not request.stream:
+            return Response(_answer(turn, said), headers=headers, media_type=MediaType.JSON, status_code=200)
+        events = _Events(request, turn)
+        events.put(said)
+        events.put(Completion(usage=Usage()))
+        events.end(None)
+        return _ToldStream(events.sent(), lambda: None, headers)
+
     async def _read(self, turn: Turn, body: dict[str, object], events: _Events) -> None:
-        with self._router.flight(turn.adapter):
-            async for frame in self._engine.stream(body, turn.id):
+        watch = self._guard.watch()
+
+        def pass_on(frames: list[Completion]) -> None:
+            for frame in frames:
                 turn.take(frame)
                 events.put(frame)
+
+        with self._router.flight(turn.adapter):
+            async with aclosing(self._engine.stream(body, turn.id)) as frames:
+                async for frame in frames:
+                    turn.engine_model = frame.model or turn.engine_model
+                    pass_on(watch.take(frame))
+                    if watch.stopped:
+                        break
+            pass_on(watch.finish())
+        if watch.changed:
+            turn.token_ids.clear()  # they are not what was said
+        if watch.rule is not None:
+            turn.metadata[POLICY] = watch.rule
 
     async def _record(self, turn: Turn, reading: asyncio.Task[None], events: _Events, store: bool) -> None:
         """Waits for the end of the answer, whatever it is, keeps the turn, and only then lets the last event go."""
@@ -220,7 +256,7 @@ class _Events:
         chunk = Chunk(
             id=self._turn.id,
             created=int(self._turn.created_at_s),
-            model=f"{ALIAS}@{self._turn.engine_model}",
+            model=model_name(self._turn.engine_model),
             choices=choices,
             usage=usage if self._usage else msgspec.UNSET,
         )
@@ -250,6 +286,16 @@ class _ToldStream(Stream):
                 self._over()
 
         return respond
+
+
+def _answer(turn: Turn, completion: Completion) -> Answer:
+    return Answer(
+        id=turn.id,
+        created=int(turn.created_at_s),
+        model=model_name(turn.engine_model),
+        choices=[AnswerChoice(0, AnswerMessage(turn.text), turn.finish_reason, completion.choices[0].logprobs)],
+        usage=completion.usage or Usage(),
+    )
 
 
 def _event(body: msgspec.Struct) -> bytes:

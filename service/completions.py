@@ -14,7 +14,7 @@ from learner.engine import Usage
 from service.auth import Gatekeeper
 from service.paging import LIMIT, After, Limit, Order, Page, page
 from service.problem import Problem, owned
-from service.router import ALIAS
+from service.router import ALIAS, model_name
 from service.wire import (
     AnswerChoice,
     AnswerMessage,
@@ -135,7 +135,7 @@ def _stored(message: Message) -> StoredAnswer:
     return StoredAnswer(
         id=message.id,
         created=int(message.created_at_s),
-        model=f"{ALIAS}@{message.engine_model}",
+        model=model_name(message.engine_model),
         choices=[AnswerChoice(0, AnswerMessage(message.content), message.finish_reason)],
         usage=Usage(prompt, answer, prompt + answer),
         metadata=message.metadata,

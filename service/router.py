@@ -12,6 +12,11 @@ from service.problem import Problem
 ALIAS = "ratchet"
 
 
+def model_name(version: str | None) -> str:
+    """How an answer names the version that wrote it; one that no version wrote names the alias alone."""
+    return ALIAS if version is None else f"{ALIAS}@{version}"
+
+
 class Router:
     """Knows the live version from memory, so that a flip costs new requests nothing."""
 

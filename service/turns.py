@@ -99,7 +99,7 @@ class Turn(Struct):
             content=self.text,
             status=status,
             created_at_s=self.created_at_s,
-            adapter=self.adapter,
+            adapter=self.adapter if self.begun else None,  # the guard's own words are no version's
             engine_model=self.engine_model,
             prompt_token_ids=self.prompt_token_ids,
             token_ids=tuple(self.token_ids),

@@ -16,11 +16,14 @@ def add(commands: Commands) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> None:
+    from learner.policy import PolicyError, load_policy
     from service.up import UpError, up
 
     home: Path = arguments.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     try:
-        up(home, load_config(home), arguments.port)
-    except UpError as error:
+        config = load_config(home)
+        load_policy(config.learner.policy)  # told here, what is wrong with it is a line and no traceback of the server
+        up(home, config, arguments.port)
+    except (UpError, PolicyError) as error:
         raise Failure(str(error)) from error
