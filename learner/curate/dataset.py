@@ -1,34 +1,40 @@
-"""The stage itself: evidence in, dataset file and manifest out."""
+"""Stage 2: evidence into an immutable dataset whose every row, and every row left out, has its reasons in the manifest."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.collect import FILE, read_evidence
-from learner.config import CurateSettings, TrainSettings
 from learner.context import Context, NothingToLearn
+from learner.curate import demonstrations, replay
 from learner.curate.anchors import anchors
-from learner.curate.decontaminate import Overlap
-from learner.curate.split import split_of
+from learner.curate.choose import Chosen, Known
+from learner.curate.decontaminate import proof
+from learner.curate.example import Drop
+from learner.curate.parent import ask_parent
+from learner.curate.tools import Tools
 from learner.rows import Row, RowKind, Split, read_rows, write_rows
 from learner.tokens import Tokens
 from learner.train.spec import ROWS
-from storage import cycles, datasets
+from storage import cycles, datasets, people, reviews
 from storage.artifacts import Artifacts
-from storage.records import Cycle, Dataset, DatasetRow, Evidence
+from storage.records import Cycle, Dataset, DatasetRow, Decision, Evidence, Review
 
 MIN_OF_A_KIND = 2  # liked and disliked rows without which there is nothing to tell apart
 MAX_EARLIER_HELDOUT = 400
+TOPIC_TOKENS = 256  # at the end of a prompt, in which its last question is
+TAG = re.compile(r"<[^<>]{1,40}>|\[/?[A-Z_]{2,20}\]")  # what templates put around turns
+ROLE = re.compile(r"^\s*(?:user|human)\s*:?\s*$", re.M | re.I)
 
 
 class Curated(Struct, frozen=True):
@@ -37,36 +43,26 @@ class Curated(Struct, frozen=True):
     heldout: int
     replay: int
     dropped: dict[str, int]
+    held: int = 0  # of the dropped: wait for review
+    effective: float = 0.0  # how many independent votes the training rows are worth
 
 
-class Dropped(Struct, frozen=True):
-    id: str
-    person_id: str
-    reason: str
-
-
-async def curate(context: Context, cycle: Cycle, again: Sequence[Dataset] = ()) -> Curated:
+async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Dataset] = ()) -> Curated:
     """Publishes the cycle's dataset and its manifest. Raises `NothingToLearn` where too little is left.
 
-    The rows that are left of the datasets in `again` are learnt from once more, beside the new ones.
+    `parent` is the version that will learn. The rows that are left of the datasets in `again` are learnt from once more,
+    beside the new ones.
     """
-    settings = context.settings
     evidence = read_evidence(context.folder(cycle.id) / FILE)
-    overlap = Overlap(context.suites())
-    kept, dropped = await asyncio.to_thread(choose, evidence, overlap, context.tokens, settings.curate, settings.train)
+    tools = await asyncio.to_thread(Tools, context)
+    chosen = await _choose(context, cycle, parent, tools, evidence)
+    shown = await demonstrations.draw(context, cycle, tools.chooser.cleaner)
     touched = {item.message.id for item in evidence}
-    kept = [*(row for row in await read_datasets(context, again) if row.id not in touched), *kept]
-    train = [row for row in kept if row.split is Split.TRAIN]
-    votes = Counter(row.label for row in train)
-    corrections = sum(row.kind is RowKind.CORRECTION for row in train)
-    if not corrections and min(votes[1], votes[-1]) < MIN_OF_A_KIND:
-        raise NothingToLearn(f"{votes[1]} liked and {votes[-1]} disliked answers to learn from, {MIN_OF_A_KIND} of each are needed")
-    promoted = await context.database.read(lambda connection: datasets.select_promoted(connection, before=cycle.id))
-    earlier = await read_datasets(context, promoted)
-    replay = draw_replay(earlier, {row.id for row in kept}, round(len(train) * settings.curate.replay_share), cycle.id)
-    replay += random.Random(cycle.id).sample(anchored := await anchors(context), min(settings.curate.anchors, len(anchored)))
-    judged = [row for row in earlier if row.split is Split.HELDOUT and row.id not in {row.id for row in kept}]
-    rows = [*kept, *replay, *judged[-MAX_EARLIER_HELDOUT:]]
+    voted = [*(row for row in await read_datasets(context, again) if row.id not in touched), *chosen.rows]
+    check_enough([row for row in voted if row.split is Split.TRAIN], chosen)
+    kept = [*voted, *shown.rows]
+    replayed, judged = await _recall(context, cycle, kept)
+    rows, dropped = [*kept, *replayed, *judged], [*chosen.dropped, *shown.dropped]
     sha256 = await asyncio.to_thread(publish_rows, context.artifacts, rows)
     dataset = Dataset(
         id=sha256,
@@ -76,10 +72,74 @@ async def curate(context: Context, cycle: Cycle, again: Sequence[Dataset] = ()) 
         created_at_s=context.clock(),
         dropped=dict(Counter(drop.reason for drop in dropped)),
         file_sha256=sha256,
+        suites=proof(tools.suites),
+        recipe=tools.recipe,
     )
-    await context.database.write(lambda connection: _insert_once(connection, dataset, manifest(dataset.id, rows, dropped)))
-    heldout = sum(row.split is Split.HELDOUT for row in rows)
-    return Curated(dataset.id, len(train), heldout, len(replay), dataset.dropped)
+    named = manifest(dataset.id, rows, dropped, chosen.transformations | shown.transformations)
+    await context.database.write(lambda connection: _insert_once(connection, dataset, named))
+    return Curated(
+        dataset.id,
+        train=sum(row.split is Split.TRAIN for row in kept),
+        heldout=sum(row.split is Split.HELDOUT for row in rows),
+        replay=len(replayed),
+        dropped=dataset.dropped,
+        held=sum(drop.held for drop in dropped),
+        effective=round(chosen.effective, 1),
+    )
+
+
+async def _choose(context: Context, cycle: Cycle, parent: str, tools: Tools, evidence: Sequence[Evidence]) -> Chosen:
+    """The rows of the evidence; what is held back is noted for review."""
+    prepared = await asyncio.to_thread(tools.chooser.prepare, evidence)
+    answers = await ask_parent(context, parent, tools.chooser.questions(prepared))
+    created_at_s, decisions = await context.database.read(lambda connection: select_known(connection, evidence))
+    known = Known(cycle.started_at_s, created_at_s, decisions, answers)
+    chosen = await asyncio.to_thread(tools.chooser.choose, evidence, prepared, known)
+    await context.database.write(lambda connection: _note_held(connection, cycle, chosen, context.clock()))
+    return chosen
+
+
+async def _recall(context: Context, cycle: Cycle, kept: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows of earlier cycles beside these: some to stay near, anchors among them, and the newest that judge."""
+    settings = context.settings.curate
+    promoted = await context.database.read(lambda connection: datasets.select_promoted(connection, before=cycle.id))
+    earlier = await read_datasets(context, promoted)
+    taken = {row.id for row in kept}
+    count = round(sum(row.split is Split.TRAIN for row in kept) * settings.replay_share)
+    replayed = await asyncio.to_thread(replay.draw, earlier, taken, count, cycle.id, partial(_topic, context.tokens))
+    anchored = await anchors(context)
+    replayed += random.Random(cycle.id).sample(anchored, min(settings.anchors, len(anchored)))
+    judged = [row for row in earlier if row.split is Split.HELDOUT and row.id not in taken]
+    return replayed, judged[-MAX_EARLIER_HELDOUT:]
+
+
+def check_enough(train: Sequence[Row], chosen: Chosen) -> None:
+    """Raises `NothingToLearn`, with what there is and what waits, where the rows could not tell better from worse."""
+    votes = Counter(row.label for row in train)
+    corrections = sum(row.kind is RowKind.CORRECTION for row in train)
+    if corrections or min(votes[1], votes[-1]) >= MIN_OF_A_KIND:
+        return
+    waiting = Counter(drop.reason for drop in chosen.dropped if drop.held).most_common()
+    held = f"; held back: {', '.join(f'{count} {reason!r}' for reason, count in waiting)}" if waiting else ""
+    there = f"{votes[1]} liked and {votes[-1]} disliked answers to learn from"
+    raise NothingToLearn(f"{there}, {MIN_OF_A_KIND} of each are needed{held}")
+
+
+async def select_known(
+    connection: AsyncConnection, evidence: Sequence[Evidence]
+) -> tuple[dict[str, float], Mapping[str, Decision]]:
+    """When the accounts behind the evidence were made, and what operators decided about its answers."""
+    created_at_s = await people.select_created(connection, sorted({item.person_id for item in evidence}))
+    return created_at_s, await reviews.select_decisions(connection, [item.message.id for item in evidence])
+
+
+async def _note_held(connection: AsyncConnection, cycle: Cycle, chosen: Chosen, now_s: float) -> None:
+    """What waits is there to be reviewed, and what waited and need not any more is not."""
+    await cycles.check_running(connection, cycle.id)
+    held = [drop for drop in chosen.dropped if drop.held]
+    await reviews.hold(connection, [Review(one.id, one.person_id, cycle.id, one.reason, one.cluster, now_s) for one in held])
+    passed = [*(row.id for row in chosen.rows), *(drop.id for drop in chosen.dropped if not drop.held)]
+    await reviews.let_pass(connection, passed)
 
 
 async def _insert_once(connection: AsyncConnection, dataset: Dataset, rows: Sequence[DatasetRow]) -> None:
@@ -88,73 +148,10 @@ async def _insert_once(connection: AsyncConnection, dataset: Dataset, rows: Sequ
         await datasets.insert_dataset(connection, dataset, rows)
 
 
-def choose(
-    evidence: Sequence[Evidence], overlap: Overlap, tokens: Tokens, curate: CurateSettings, train: TrainSettings
-) -> tuple[list[Row], list[Dropped]]:
-    """Rows to keep, newest of a person first where there are more than may count, and why the others are left out."""
-    rows: list[Row] = []
-    dropped: list[Dropped] = []
-    of_person: Counter[str] = Counter()
-    seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-    for item in reversed(evidence):
-        reason = _objection(item, overlap, tokens, of_person, seen, curate, train)
-        if reason is None:
-            row = make_row(item, tokens, split_of(item.person_id, curate.heldout_share))
-            of_person[item.person_id] += 1
-            seen.add((item.message.prompt_token_ids, item.message.token_ids))
-            rows.append(row)
-        else:
-            dropped.append(Dropped(item.message.id, item.person_id, reason))
-    return rows[::-1], dropped[::-1]
-
-
-def _objection(
-    item: Evidence,
-    overlap: Overlap,
-    tokens: Tokens,
-    of_person: Counter[str],
-    seen: set[tuple[tuple[int, ...], tuple[int, ...]]],
-    curate: CurateSettings,
-    train: TrainSettings,
-) -> str | None:
-    """Why an answer may not teach, in a word or two; None where it may."""
-    message = item.message
-    if item.thumb is None and not item.correction:
-        return "no vote or correction"
-    if message.adapter is None or message.engine_model != message.adapter or not message.token_ids:
-        return "not known to be a served version's own words"
-    if (message.prompt_token_ids, message.token_ids) in seen:
-        return "duplicate"
-    if of_person[item.person_id] >= curate.max_rows_per_person:
-        return "over the person's limit"
-    if any(text in overlap for text in (*(turn.content for turn in item.context), message.content, item.correction or "")):
-        return "overlaps a frozen eval item"
-    correction_tokens = len(tokens.answer(item.correction)) if item.correction else 0
-    if len(message.prompt_token_ids) + max(len(message.token_ids), correction_tokens) > train.max_row_tokens:
-        return "too long"
-    return None
-
-
-def make_row(item: Evidence, tokens: Tokens, split: Split) -> Row:
-    label = {"up": 1, "down": -1}.get(item.thumb or "", 0)
-    return Row(
-        id=item.message.id,
-        person_id=item.person_id,
-        kind=RowKind.CORRECTION if item.correction else RowKind.THUMB,
-        split=split,
-        weight=1.0,
-        prompt_ids=item.message.prompt_token_ids,
-        answer_ids=item.message.token_ids,
-        label=label,
-        better_ids=tuple(tokens.answer(item.correction)) if item.correction else (),
-    )
-
-
-def draw_replay(earlier: Sequence[Row], taken: set[str], count: int, seed: int) -> list[Row]:
-    """Answers of earlier cycles to stay near, drawn evenly from all of them."""
-    pool = [row for row in earlier if row.split is Split.TRAIN and row.id not in taken]
-    drawn = random.Random(seed).sample(pool, min(count, len(pool)))
-    return [msgspec.structs.replace(row, kind=RowKind.REPLAY, label=0, better_ids=()) for row in drawn]
+def _topic(tokens: Tokens, row: Row) -> str:
+    """The topic of what was asked last in a row's prompt; whatever the template calls people, they are the last to speak."""
+    shown = TAG.sub("\n", tokens.decode(row.prompt_ids[-TOPIC_TOKENS:]))
+    return replay.topic(ROLE.split(shown)[-1])
 
 
 def publish_rows(artifacts: Artifacts, rows: Sequence[Row]) -> str:
@@ -181,10 +178,25 @@ async def read_datasets(context: Context, found: Sequence[Dataset]) -> list[Row]
     return list(rows.values())
 
 
-def manifest(dataset_id: str, rows: Sequence[Row], dropped: Iterable[Dropped]) -> list[DatasetRow]:
-    kept = [(row.id, row.person_id, row.kind.value, row.split.value, row.weight, None) for row in rows]
-    left_out = [(drop.id, drop.person_id, "evidence", Split.DROPPED.value, 0.0, drop.reason) for drop in dropped]
-    return [
-        DatasetRow(dataset_id, number, id, person_id, kind, split, weight, reason)
-        for number, (id, person_id, kind, split, weight, reason) in enumerate([*kept, *left_out])
+def manifest(
+    dataset_id: str, rows: Sequence[Row], dropped: Sequence[Drop], transformations: Mapping[str, tuple[str, ...]]
+) -> list[DatasetRow]:
+    """Every row back to its record, what was done to it, and why others are left out."""
+    kept = [
+        DatasetRow(
+            dataset_id,
+            number,
+            row.id,
+            row.person_id,
+            row.kind.value,
+            row.split.value,
+            row.weight,
+            transformations=transformations.get(row.id, ()),
+        )
+        for number, row in enumerate(rows)
     ]
+    left_out = [
+        DatasetRow(dataset_id, number, drop.id, drop.person_id, "evidence", Split.DROPPED.value, 0.0, drop.reason)
+        for number, drop in enumerate(dropped, len(rows))
+    ]
+    return [*kept, *left_out]

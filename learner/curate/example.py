@@ -34,11 +34,17 @@ class Example(Struct, frozen=True):
     said_at_s: float  # when the owner last said something of it
     weight: float = 1.0
     transformations: tuple[str, ...] = ()  # what was done to it, in order, in words for the manifest
+    finish_reason: str | None = None  # the engine's: "stop", or "length" where the answer reached its limit
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything in it that a person or the model wrote."""
         return (*(said.content for said in self.prompt), self.answer, *([self.correction] if self.correction else []))
+
+    @property
+    def gist(self) -> str:
+        """What was asked last and what is to be said to it: near-duplicates have nearly the same."""
+        return f"{self.question}\n{self.correction or self.answer}"
 
     @property
     def question(self) -> str:

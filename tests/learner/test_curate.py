@@ -1,28 +1,40 @@
-"""Of curation: what may not teach is left out for a reason that is counted, and a person is on one side only."""
+"""Of curation: what may not teach is left out for a reason that is counted, and all that may is a row that can be traced."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from learner.config import CurateSettings, TrainSettings
-from learner.curate.dataset import Dropped, choose, draw_replay, manifest
+from learner.config import CurateSettings, TrainSettings, TrustSettings
+from learner.curate.choose import Chooser, Chosen, Known
+from learner.curate.clean import Cleaner
+from learner.curate.dataset import manifest
 from learner.curate.decontaminate import Overlap
+from learner.curate.pii import describe, redact
 from learner.curate.split import split_of
+from learner.curate.tools import objection
 from learner.evaluate.suite import load_suites
+from learner.policy import load_policy
 from learner.rows import Row, RowKind, Split, read_rows, write_rows
-from storage.records import Evidence, Message, MessageStatus, Role
+from storage.records import Decision, Evidence, Message, MessageStatus, Role
 from tests.learner.tiny import LetterTokens, corrections, replays, thumbs
+from tests.learner.voters import TOPICS
+from tests.learner.world import TRUSTING
 
 SUITES = load_suites()
 OVERLAP = Overlap(SUITES)
+CLEANER = Cleaner(OVERLAP, load_policy().judge, redact, describe, partial(objection, languages=()))
 NUMBERS = count(1)
-INNOCENT = "Which shoes go with a green raincoat?"
 SHORT = "What is the capital city of Italy?"  # a whole frozen item, of seven words
+INNOCENT = "Which shoes go with a green raincoat?"
+DAY_S = 24 * 3600.0
+NOW_S = 100 * DAY_S
 
 
 def said(
@@ -30,38 +42,50 @@ def said(
     thumb: str | None = "up",
     correction: str | None = None,
     question: str = INNOCENT,
+    at_s: float = NOW_S,
     **more: object,
 ) -> Evidence:
     """A served answer, unlike any other, with what its owner said of it."""
     number = next(NUMBERS)
     asked = Message(f"q{number}", "c", "p", None, Role.USER, question, MessageStatus.COMPLETE, 1.0)
+    told = f"Those with {' and '.join(random.Random(number).sample(TOPICS, 6))}."
     answer = Message(
-        f"m{number}", "c", "p", asked.id, Role.ASSISTANT, "Brown ones.", MessageStatus.COMPLETE, 2.0,
+        f"m{number}", f"c-{person_id}", "p", asked.id, Role.ASSISTANT, told, MessageStatus.COMPLETE, 2.0,
         adapter="r1", engine_model="r1", prompt_token_ids=(1, 2, number), token_ids=(3, 4),
     )  # fmt: skip
-    return Evidence(msgspec.structs.replace(answer, **more), person_id, (asked,), thumb, None, correction, 3.0, number)
+    return Evidence(msgspec.structs.replace(answer, **more), person_id, (asked,), thumb, (), None, correction, at_s, number)
 
 
-def chosen(*evidence: Evidence, per_person: int = 20, heldout_share: float = 0.25) -> tuple[list[Row], list[Dropped]]:
-    curate = CurateSettings(max_rows_per_person=per_person, heldout_share=heldout_share)
-    return choose(evidence, OVERLAP, LetterTokens(), curate, TrainSettings(max_row_tokens=16))
+def choose(
+    *evidence: Evidence,
+    per_person: int = 20,
+    heldout_share: float = 0.25,
+    trust: TrustSettings = TRUSTING,
+    max_row_tokens: int = 32,
+    created_at_s: float = 0.0,
+    **known: object,
+) -> Chosen:
+    curate = CurateSettings(max_rows_per_person=per_person, heldout_share=heldout_share, trust=trust)
+    chooser = Chooser(CLEANER, LetterTokens(), curate, TrainSettings(max_row_tokens=max_row_tokens))  # type: ignore[arg-type]
+    accounts = {item.person_id: created_at_s for item in evidence}
+    return chooser.choose(evidence, chooser.prepare(evidence), Known(NOW_S, accounts, **known))  # type: ignore[arg-type]
 
 
 def reasons(*evidence: Evidence) -> list[str]:
-    return [drop.reason for drop in chosen(*evidence)[1]]
+    return [drop.reason for drop in choose(*evidence, max_row_tokens=1000).dropped]
 
 
 def test_a_vote_becomes_a_row_of_the_very_tokens_that_were_served() -> None:
     item = said("ada", "down", prompt_token_ids=(5, 6), token_ids=(7, 8))
-    [row], dropped = chosen(item)
-    assert dropped == []
-    assert row == Row(item.message.id, "ada", RowKind.THUMB, split_of("ada", 0.25), 1.0, (5, 6), (7, 8), label=-1)
+    chosen = choose(item)
+    assert chosen.dropped == [] and chosen.transformations == {}
+    assert chosen.rows == [Row(item.message.id, "ada", RowKind.THUMB, split_of("ada", 0.25), 1.0, (5, 6), (7, 8), label=-1)]
 
 
 def test_a_correction_becomes_a_pair_that_keeps_the_vote() -> None:
-    [row], _ = chosen(said(thumb="down", correction="Red."))
-    assert (row.kind, row.label, row.better_ids) == (RowKind.CORRECTION, -1, (*map(ord, "Red."), 0))
-    [unvoted], _ = chosen(said(thumb=None, correction="Red."))
+    [row] = choose(said(thumb="down", correction="Red ones are best.")).rows
+    assert (row.kind, row.label, row.better_ids) == (RowKind.CORRECTION, -1, (*map(ord, "Red ones are best."), 0))
+    [unvoted] = choose(said(thumb=None, correction="Red ones are best.")).rows
     assert (unvoted.kind, unvoted.label) == (RowKind.CORRECTION, 0)
 
 
@@ -74,26 +98,28 @@ UNFIT = [
     pytest.param([said(engine_model="r2")], SERVED, id="written by another version"),
     pytest.param([said(engine_model=None)], SERVED, id="written by nobody knows what"),
     pytest.param([said(token_ids=())], SERVED, id="no tokens"),
-    pytest.param([said(token_ids=tuple(range(14)))], "too long", id="too long"),
-    pytest.param([said(correction="A correction of more than sixteen letters.")], "too long", id="correction too long"),
+    pytest.param([said(token_ids=tuple(range(30)))], "too long", id="too long"),
+    pytest.param([said(correction="A correction of more than thirty-two letters.")], "too long", id="correction too long"),
     pytest.param([TWIN, TWIN], "duplicate", id="duplicate"),
     pytest.param([said("eve", "up") for _ in range(21)], "over the person's limit", id="over the limit"),
+    pytest.param([said(finish_reason="length", content="They go with boots and the")], "cut off", id="cut off"),
     pytest.param([said(question=SUITES[1].items[0].prompt[0].content)], "overlaps a frozen eval item", id="eval item"),
 ]
 
 
 @pytest.mark.parametrize(("evidence", "reason"), UNFIT)
 def test_what_may_not_teach_is_left_out_and_named(evidence: list[Evidence], reason: str) -> None:
-    rows, [drop] = chosen(*evidence)
+    chosen = choose(*evidence)
+    [drop] = chosen.dropped
     assert (drop.id, drop.person_id, drop.reason) == (evidence[0].message.id, evidence[0].person_id, reason)
-    assert len(rows) == len(evidence) - 1
+    assert len(chosen.rows) == len(evidence) - 1
 
 
 def test_everything_is_either_kept_or_counted_and_the_manifest_has_both() -> None:
     evidence = [said(f"person-{n}", thumb) for n in range(8) for thumb in ("up", "down", None)]
-    rows, dropped = chosen(*evidence)
-    assert len(rows) + len(dropped) == len(evidence)
-    listed = manifest("d", rows, dropped)
+    chosen = choose(*evidence)
+    assert len(chosen.rows) + len(chosen.dropped) == len(evidence)
+    listed = manifest("d", chosen.rows, chosen.dropped, chosen.transformations)
     assert Counter(row.drop_reason for row in listed if row.drop_reason) == {"no vote or correction": 8}
     assert [row.number for row in listed] == [*range(24)]
     assert {row.message_id for row in listed} == {item.message.id for item in evidence}
@@ -102,14 +128,14 @@ def test_everything_is_either_kept_or_counted_and_the_manifest_has_both() -> Non
 
 def test_of_a_person_who_votes_a_lot_the_newest_count_in_the_order_they_came() -> None:
     eager, other = [said("eve") for _ in range(6)], said("bob")
-    rows, dropped = chosen(*eager[:3], other, *eager[3:], per_person=2)
-    assert [row.id for row in rows] == [other.message.id, *(item.message.id for item in eager[-2:])]
-    assert [drop.id for drop in dropped] == [item.message.id for item in eager[:-2]]
+    chosen = choose(*eager[:3], other, *eager[3:], per_person=2)
+    assert [row.id for row in chosen.rows] == [other.message.id, *(item.message.id for item in eager[-2:])]
+    assert [drop.id for drop in chosen.dropped] == [item.message.id for item in eager[:-2]]
 
 
 def test_a_row_that_is_left_out_does_not_use_up_its_persons_limit() -> None:
     kept, unfit = said("eve"), [said("eve", adapter=None) for _ in range(5)]
-    assert [row.id for row in chosen(kept, *unfit, per_person=1)[0]] == [kept.message.id]
+    assert [row.id for row in choose(kept, *unfit, per_person=1).rows] == [kept.message.id]
 
 
 def long_item_texts() -> list[str]:
@@ -161,28 +187,69 @@ def test_who_judges_keeps_judging_when_more_are_asked_to() -> None:
 
 
 def test_all_rows_of_a_person_are_on_one_side() -> None:
-    rows, _ = chosen(*(said(f"person-{n}") for _ in range(3) for n in range(20)))
+    rows = choose(*(said(f"person-{n}") for _ in range(3) for n in range(20))).rows
     sides = {(row.person_id, row.split) for row in rows}
     assert len(sides) == 20 and len({split for _, split in sides}) == 2
 
 
-def test_replay_is_of_earlier_training_rows_once_each_without_votes_or_corrections() -> None:
-    judged = [msgspec.structs.replace(row, split=Split.HELDOUT) for row in replays(5)]
-    earlier = [*thumbs(10), *corrections(5), *judged]
-    taken = {"thumb-0", "correction-1"}
-    drawn = draw_replay(earlier, taken, 100, seed=1)
-    assert Counter(row.id for row in drawn) == Counter({row.id for row in earlier[:15]} - taken)
-    assert {(row.kind, row.label, row.better_ids) for row in drawn} == {(RowKind.REPLAY, 0, ())}
-    answers = {row.id: (row.prompt_ids, row.answer_ids) for row in earlier}
-    assert all(answers[row.id] == (row.prompt_ids, row.answer_ids) for row in drawn)
+def test_what_is_redacted_is_tokenised_anew_and_the_manifest_says_so() -> None:
+    asked = "Please write to ann.lee@example.org that the raincoat has arrived in our shop"
+    item = said(question=asked, content="Dear Ann, the raincoat that you have ordered is here.", token_ids=(3, 4))
+    chosen = choose(item, max_row_tokens=1000)
+    [row] = chosen.rows
+    shown = LetterTokens().decode(row.prompt_ids)
+    assert "raincoat" in shown and "example.org" not in shown
+    assert row.answer_ids == (3, 4), "the answer had nothing to hide"
+    [told] = manifest("d", chosen.rows, [], chosen.transformations)
+    assert told.transformations == ("redacted 1 e-mail address",)
 
 
-def test_replay_draws_as_many_as_asked_and_the_same_for_a_cycle_that_is_run_again() -> None:
-    earlier = thumbs(30)
-    drawn = draw_replay(earlier, set(), 7, seed=4)
-    assert len(drawn) == len({row.id for row in drawn}) == 7
-    assert drawn == draw_replay(earlier, set(), 7, seed=4) != draw_replay(earlier, set(), 7, seed=5)
-    assert draw_replay(earlier, set(), 0, seed=4) == draw_replay([], set(), 7, seed=4) == []
+HELD = {"new here: waits 12 h"}
+
+
+def test_who_is_new_waits_unless_an_operator_says_otherwise() -> None:
+    item, known = said("new"), {"trust": TrustSettings(new_person_wait_s=DAY_S / 2), "created_at_s": NOW_S - DAY_S / 4}
+    [drop] = choose(item, **known).dropped  # type: ignore[arg-type]
+    assert drop.held and {drop.reason} == HELD
+    assert len(choose(item, decisions={item.message.id: Decision.ACCEPTED}, **known).rows) == 1  # type: ignore[arg-type]
+    later = choose(item, trust=TrustSettings(), created_at_s=NOW_S - 2 * DAY_S)
+    assert len(later.rows) == 1
+
+
+def test_what_an_operator_rejected_never_teaches() -> None:
+    item = said()
+    [drop] = choose(item, decisions={item.message.id: Decision.REJECTED}).dropped
+    assert (drop.reason, drop.held) == ("rejected by an operator", False)
+
+
+def test_who_is_often_rejected_weighs_less() -> None:
+    wrong, right = [said("eve") for _ in range(6)], [said("ada") for _ in range(6)]
+    decided = {item.message.id: Decision.REJECTED for item in wrong[:5]}
+    decided |= {item.message.id: Decision.ACCEPTED for item in right[:5]}
+    weights = {row.person_id: row.weight for row in choose(*wrong, *right, decisions=decided).rows}
+    assert weights["eve"] < 0.7 * weights["ada"]
+
+
+def test_many_honest_people_who_come_at_once_are_all_learnt_from() -> None:
+    """As when a team is told of the service, or people made of code try it: accounts of the same minute, votes of the same hour."""
+    chance = random.Random(3)
+    questions = [f"{ask} {topic}?" for topic in TOPICS for ask in ("Tell me one thing about", "In a few words, what is it about")]
+    begun_s = NOW_S - DAY_S
+    evidence = [
+        said(f"person-{n % 40}", chance.choice(("up", "down", "down")), question=chance.choice(questions), at_s=begun_s + n / 2)
+        for n in range(320)
+    ]
+    chosen = choose(*evidence, trust=TrustSettings(), created_at_s=begun_s, max_row_tokens=1000)
+    assert [drop.reason for drop in chosen.dropped if drop.held] == []
+    assert len(chosen.rows) >= 0.9 * len(evidence)
+    assert chosen.effective > 100
+
+
+def test_the_same_evidence_gives_the_same_rows_to_the_byte(tmp_path: Path) -> None:
+    evidence = [said(f"person-{n % 7}", ("up", "down")[n % 3 == 0], at_s=NOW_S - n * DAY_S) for n in range(40)]
+    for name in ("one", "two"):
+        write_rows(tmp_path / name, choose(*evidence).rows)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_rows_read_are_the_rows_written(tmp_path: Path) -> None:
