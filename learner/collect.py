@@ -1,4 +1,4 @@
-"""Stage 1: new feedback and the turns it is about, since the last cycle that used any, into a file."""
+"""Stage 1: new feedback and the turns it is about, since the last cycle that used any, into a file; and what was held back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context, NothingToLearn
-from storage import cycles, feedback
+from storage import cycles, feedback, reviews
 from storage.records import Cycle, Evidence
 
 FILE = "evidence.jsonl"
@@ -21,25 +21,32 @@ class Collected(Struct, frozen=True):
     watermark: int
     answers: int
     people: int
+    held: int = 0  # of the answers that are in the file since an earlier cycle held them back
 
 
 async def collect(context: Context, cycle: Cycle, may_be_none: bool = False) -> Collected:
     """Writes the evidence, oldest first, at most `row_budget` answers. Raises `NothingToLearn` if there must be some."""
     limit = context.settings.curate.row_budget
-
-    async def select(connection: AsyncConnection) -> tuple[int, list[Evidence]]:
-        after = await cycles.last_watermark(connection)
-        return after, await feedback.select_evidence(connection, after, limit)
-
-    after, evidence = await context.database.read(select)
+    after, fresh, held = await context.database.read(lambda connection: select_all_evidence(connection, limit))
+    evidence = sorted([*fresh, *held], key=lambda item: item.position)
     if not evidence and not may_be_none:
         raise NothingToLearn("no answer has had a vote, comment or correction since the last cycle that learnt")
     write_evidence(context.folder(cycle.id) / FILE, evidence)
     return Collected(
-        watermark=max((item.position for item in evidence), default=after),
+        watermark=max((item.position for item in fresh), default=after),
         answers=len(evidence),
         people=len({item.person_id for item in evidence}),
+        held=len(held),
     )
+
+
+async def select_all_evidence(connection: AsyncConnection, limit: int) -> tuple[int, list[Evidence], list[Evidence]]:
+    """The watermark, what is new since, and what was held back before and is to be looked at again; at most `limit` answers."""
+    after = await cycles.last_watermark(connection)
+    fresh = await feedback.select_evidence(connection, after, limit)
+    new = {item.message.id for item in fresh}
+    waiting = await reviews.select_pending_ids(connection, limit - len(fresh)) if len(fresh) < limit else []
+    return after, fresh, await feedback.select_evidence_of(connection, [id for id in waiting if id not in new])
 
 
 def write_evidence(file: Path, evidence: list[Evidence]) -> None:

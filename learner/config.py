@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from learner.machine import Precision
@@ -27,6 +29,22 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
 
 
+class TrustSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much one person, or many who are one, can move the model."""
+
+    new_person_wait_s: float = 24 * 3600  # an account younger than this when a cycle curates is not learnt from yet
+    claim_people: int = 3  # independent people who must make a new claim before it is learnt
+    prior_votes: float = 8.0  # of a rater's record, how many votes' worth is taken to be like everybody's
+    operator_votes: float = 3.0  # what one agreement with an operator counts for
+    least_weight: float = 0.1  # of a rater who agrees with nobody
+    crowd_people: int = 3  # accounts that are alike from which they can be a crowd
+    crowd_share: float = 0.6  # of two accounts' votes that must be on the same for them to look alike
+    crowd_window_s: float = 3600  # within which accounts were made together
+    step_window_s: float = 600  # within which votes on the same are in step
+    votes_per_minute: float = 6.0  # of a person who reads what they vote on
+    burst_chance: float = 1e-6  # that votes at such a rate come so quickly, below which they are a burst
+
+
 class CurateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which rows may teach."""
 
@@ -35,6 +53,17 @@ class CurateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     replay_share: float = 0.25  # rows of earlier cycles, as a share of the new ones
     anchors: int = 40  # everyday requests with base's own answers, replayed in every cycle beside those
     row_budget: int = 4000  # rows of feedback one cycle takes in; the rest waits for the next
+    max_near_duplicates: int = 12  # rows of nearly the same words in a cycle, whoever they are from
+    trust: TrustSettings = TrustSettings()
+    breaches: Literal["negative", "drop"] = "negative"  # what becomes of a liked answer that breaks a rule of the policy
+    demonstrations: int = 32  # imported ones that each cycle learns from beside the votes, drawn by the mixture of their domains
+    mixing: dict[str, float] = {}  # by domain of documents: its share of the mixture; what is left goes by size
+    mixing_temperature: float = 3.0  # shares by size: 1 keeps the sizes, more is flatter (mT5 has 3.3)
+    pii: Literal["patterns", "presidio"] = "patterns"  # what finds personal data; presidio also finds names and places
+    languages: tuple[str, ...] = ()  # ISO 639 codes ("en", "de") of the questions that may teach; any where empty
+    half_life_s: float = 90 * 24 * 3600  # after which a vote weighs half; 0 is never
+    max_class_ratio: float = 4.0  # how much more a vote of the rarer kind, up or down, may weigh; 1 balances nothing
+    likeness: float = 0.1  # of one person's votes, from 0 (none) to 1 (a person counts once), where evidence is counted
 
 
 class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +82,7 @@ class ScheduleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     interval_s: float = 24 * 3600  # at least this often, when there is anything new
     check_every_s: float = 60  # how often new evidence is counted
-    min_new_votes: int = 200  # new votes that start a cycle before its interval
+    min_effective_votes: float = 100  # independent votes that start a cycle before its interval: one person's count less together
     min_minority_votes: int = 30  # of the rarer kind, up or down, among them
     min_people: int = 5  # distinct people among them
 
@@ -63,6 +92,7 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    policy: str | None = None  # file of the rules and restrictions; the shipped one where unset
     suites: str | None = None  # folder of frozen suites with their manifest; the shipped ones where unset
     evaluation_concurrency: int = 32  # requests the evaluation has in the engine at once
     drain_s: float = 120  # how long answers of an older version may take before its adapter leaves the engine

@@ -21,12 +21,14 @@ from learner.adapter import AdapterError
 from learner.collect import Collected, collect
 from learner.context import Context, NothingToLearn, Progress, StageError
 from learner.curate.dataset import Curated, curate
+from learner.curate.presidio import PresidioMissing
 from learner.engine import EngineError
 from learner.evaluate.stage import Evaluated, evaluate, suite_scores
 from learner.evaluate.suite import SuiteError
 from learner.failpoint import failpoint
 from learner.gate import Decision, Verdict, decide
 from learner.jobs import JobError
+from learner.policy import PolicyError
 from learner.release import Released
 from learner.train.stage import Trained, train
 from learner.workfiles import clear_folder
@@ -39,7 +41,9 @@ Output = TypeVar("Output", bound=Struct)
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-EXPECTED = (StageError, JobError, EngineError, AdapterError, SuiteError, ArtifactError, NotRunning, OSError)
+EXPECTED = (
+    StageError, JobError, EngineError, AdapterError, SuiteError, PolicyError, PresidioMissing, ArtifactError, NotRunning, OSError,
+)  # fmt: skip
 OUTCOMES = {
     Verdict.PROMOTE: CycleState.PROMOTED,
     Verdict.REJECT: CycleState.REJECTED,
@@ -71,7 +75,7 @@ async def _stages(context: Context, cycle: Cycle) -> Outcome:
     basis = await rebuild.select_basis(context)
 
     await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle, may_be_none=basis.is_rebuild))
-    curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.again))
+    curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.parent, basis.again))
     dataset = curated.dataset_id
     trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis.parent, basis.live))
     candidate, parent, replaced = trained.adapter, trained.parent, trained.replaced

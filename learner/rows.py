@@ -13,6 +13,7 @@ from msgspec import Struct
 class RowKind(StrEnum):
     THUMB = "thumb"  # an answer and a vote on it
     CORRECTION = "correction"  # an answer, and the better one a person wrote
+    DEMONSTRATION = "demonstration"  # an answer as it should be, of a document
     REPLAY = "replay"  # an answer of an earlier cycle, to stay near
 
 
@@ -25,8 +26,8 @@ class Split(StrEnum):
 class Row(Struct, frozen=True):
     """One example. `answer_ids` follow `prompt_ids` directly; both are as served, never tokenised anew."""
 
-    id: str  # of the message
-    person_id: str
+    id: str  # of the message or document
+    person_id: str  # empty where nobody here is behind it
     kind: RowKind
     split: Split
     weight: float

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner import cycle as story
 from learner.config import ScheduleSettings
 from learner.context import Context
+from learner.evidence import Readiness, judge_evidence
 from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback, leases
 from storage.connect import clock_s, in_turn
@@ -121,13 +122,17 @@ class Scheduler:
             return None
         context = self._context
 
-        async def look(connection: AsyncConnection) -> tuple[EvidenceCount, float, bool]:
+        async def look(connection: AsyncConnection) -> tuple[EvidenceCount, list[int], float, bool]:
             latest = await cycles.select_cycles(connection, limit=1)
-            fresh = await feedback.count_evidence(connection, await cycles.last_seen(connection))
-            return fresh, latest[0].started_at_s if latest else 0.0, bool(await adapters.select_tainted(connection))
+            seen = await cycles.last_seen(connection)
+            fresh = await feedback.count_evidence(connection, seen)
+            of_people = await feedback.count_by_person(connection, seen)
+            return fresh, of_people, latest[0].started_at_s if latest else 0.0, bool(await adapters.select_tainted(connection))
 
-        fresh, last_started_s, tainted = await context.database.read(look)
-        trigger = due(fresh, context.clock() - last_started_s, tainted, context.settings.schedule)
+        settings = context.settings
+        fresh, of_people, last_started_s, tainted = await context.database.read(look)
+        ready = judge_evidence(fresh, of_people, settings.curate, settings.schedule)
+        trigger = due(fresh, ready, context.clock() - last_started_s, tainted, settings.schedule)
         if trigger is not None:
             await self.run_now(trigger)
         return trigger
@@ -144,18 +149,13 @@ class Scheduler:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-def due(fresh: EvidenceCount, since_last_s: float, tainted: bool, settings: ScheduleSettings) -> str | None:
+def due(fresh: EvidenceCount, ready: Readiness, since_last_s: float, tainted: bool, settings: ScheduleSettings) -> str | None:
     """Why a cycle should start now, given what is new since the last one looked; None if it should not.
 
     `tainted` says that adapters are left which learnt from somebody who is forgotten: that cannot wait.
     """
     if tainted:
         return "forgotten"
-    enough = (
-        fresh.up + fresh.down >= settings.min_new_votes
-        and min(fresh.up, fresh.down) >= settings.min_minority_votes
-        and fresh.people >= settings.min_people
-    )
-    if enough:
+    if not ready.missing:
         return "evidence"
     return "interval" if fresh.rows and since_last_s >= settings.interval_s else None

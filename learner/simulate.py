@@ -163,8 +163,6 @@ class _Simulation:
             shuffled = random.Random(0)
             report = Report(self._user.name, [])
             for number in range(1, rounds + 1):
-                if number > 1:
-                    await self._next_day()
                 prompts = [asked[at % len(asked)] for at in range((number - 1) * turns, number * turns)]
                 shuffled.shuffle(keys)
                 report.rounds.append(await self._round(number, prompts, held, keys))
@@ -175,6 +173,7 @@ class _Simulation:
         before, _ = await self._heldout(held, keys)
         self._say(f"round {number}: {before:.0%} of held-out answers please; asking {len(prompts)} questions")
         votes = await self._each([self._turn(prompt, keys[at % len(keys)], f"{number}-{at}") for at, prompt in enumerate(prompts)])
+        await self._next_day()  # cycles run at night; and who is new is not learnt from on their first day
         voted_s = time.monotonic()
         cycle = await self._cycle()
         cycle_s = time.monotonic() - voted_s

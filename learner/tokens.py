@@ -27,6 +27,10 @@ class Tokens:
         """Token ids of a whole answer, its end of turn included: what the model should have said."""
         return [*self.text(text), self._tokenizer.eos_token_id]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these tokens, special ones as they are written in the template."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner import release
 from learner.context import Context, Progress
 from learner.evaluate.stage import score_baseline
+from learner.preview import Preview, preview
 from learner.release import Released
 from learner.schedule import Scheduler
-from service import data, lineage
+from service import data, datasets, documents, lineage, policy, review, stats
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
 from service.paging import LIMIT, Limit, Page, page
@@ -97,6 +98,12 @@ async def status(
 async def start_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
     """Begins a cycle now."""
     return await scheduler.run_now("operator")
+
+
+@get("/cycles/preview")
+async def preview_cycle(context: NamedDependency[Context]) -> Preview:
+    """A dry run: what a cycle would learn if it began now, and what is missing. Nothing is changed."""
+    return await preview(context)
 
 
 @get("/cycles")
@@ -195,7 +202,8 @@ async def move_clock(data: JSONBody[ClockMove], clock: NamedDependency[Clock]) -
 def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
     """All routes under `/api`, behind the operator's key."""
     handlers = [
-        status, start_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter, list_audit,
-        list_people, add_person, move_clock, *data.HANDLERS, *lineage.HANDLERS, *OPERATOR_HANDLERS,
+        status, start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter,
+        list_audit, list_people, add_person, move_clock, *data.HANDLERS, *documents.HANDLERS, *stats.HANDLERS, *datasets.HANDLERS,
+        *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *OPERATOR_HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

@@ -16,6 +16,8 @@ from learner import forget, setup
 from learner.context import Context
 from learner.engine import Engine, EngineError
 from learner.model import ensure_model
+from learner.policy import Policy, load_policy
+from learner.policy.judge import PEOPLE_PRIORITY, Judge
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
 from service import chat, completions, conversations, feedback, me, pages, people
@@ -25,6 +27,7 @@ from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
 from service.follow import follow
+from service.guard import Guard
 from service.keep import keep_house
 from service.problem import respond
 from service.router import Router
@@ -45,6 +48,7 @@ class Parts:
     router: Router
     chat: Chat
     gatekeeper: Gatekeeper
+    policy: Policy
     context: Context
     scheduler: Scheduler
     clock: Clock
@@ -54,6 +58,7 @@ class Parts:
 @asynccontextmanager
 async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
     """A working service without its HTTP: storage, engine, router, learner. The engine may still be starting."""
+    policy = load_policy(config.learner.policy)
     model_dir = await asyncio.to_thread(ensure_model, config.model, models_dir())
     clock = Clock(injected=config.clock == "injected")
     database = await Database.open(config.storage.url or home / DATABASE, config.storage)
@@ -75,7 +80,8 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             router.went_live,
             router.in_flight,
         )
-        talk = Chat(database, engine, router, clock, config.server.max_answer_tokens, config.server.temperature)
+        guard = Guard(policy if config.guard.enabled else None, Judge(engine, lambda: router.live, PEOPLE_PRIORITY))
+        talk = Chat(database, engine, router, guard, clock, config.server.max_answer_tokens, config.server.temperature)
         scheduler = Scheduler(context, config.storage.lease_s)
         await supervisor.start()
         tasks = [
@@ -86,7 +92,7 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             tasks.append(asyncio.create_task(follow(context, router)))
         try:
             gatekeeper = Gatekeeper(database, operator_key(home))
-            yield Parts(database, engine, supervisor, router, talk, gatekeeper, context, scheduler, clock, clock())
+            yield Parts(database, engine, supervisor, router, talk, gatekeeper, policy, context, scheduler, clock, clock())
         finally:
             for task in tasks:
                 task.cancel()

@@ -7,11 +7,23 @@ import sys
 
 from learner.model import ModelError
 from service.client import ClientError
-from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, simulate, up
+from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, policy, simulate, up
 from service.commands.terminal import Failure
 from service.config import ConfigError
 
-FAMILIES = (up, cycles, adapters, people, data, simulate, evaluate, model, backup, bench)  # in the order in which help shows them
+FAMILIES = (
+    up,
+    cycles,
+    adapters,
+    people,
+    data,
+    simulate,
+    evaluate,
+    policy,
+    model,
+    backup,
+    bench,
+)  # in the order in which help shows them
 
 
 def main(argv: list[str] | None = None) -> None:

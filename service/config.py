@@ -35,10 +35,17 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_s: float = 5.0  # from being asked to end to the end, engine included; what streams may take of it is `streams_s`
 
 
+class GuardSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the policy (`learner.policy`) is held against what people ask and what they are answered."""
+
+    enabled: bool = True
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     model: str = BUILTIN  # a built-in model or a folder in Hugging Face's layout
     clock: Literal["system", "injected"] = "system"  # "injected" lets an operator move time: for simulations only
     server: ServerSettings = ServerSettings()
+    guard: GuardSettings = GuardSettings()
     engine: EngineSettings = EngineSettings()
     learner: LearnerSettings = LearnerSettings()
     storage: StorageSettings = StorageSettings()

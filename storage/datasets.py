@@ -25,6 +25,22 @@ async def select_dataset(connection: AsyncConnection, id: str) -> Dataset | None
     return await select_one(connection, select(datasets).where(datasets.c.id == id), Dataset)
 
 
+async def select_datasets(connection: AsyncConnection, limit: int, prefix: str = "") -> list[Dataset]:
+    """The datasets whose ids begin like this, newest first."""
+    named = select(datasets).where(datasets.c.id.startswith(prefix, autoescape=True))
+    return await select_all(connection, named.order_by(datasets.c.cycle_id.desc(), datasets.c.id).limit(limit), Dataset)
+
+
+async def count_rows(connection: AsyncConnection, dataset_id: str) -> dict[str, dict[str, int]]:
+    """Split → kind → how many rows of the dataset, the dropped ones too."""
+    columns = (dataset_rows.c.split, dataset_rows.c.kind)
+    own = select(*columns, func.count()).where(dataset_rows.c.dataset_id == dataset_id)
+    counts: dict[str, dict[str, int]] = {}
+    for split, kind, number in await connection.execute(own.group_by(*columns).order_by(*columns)):
+        counts.setdefault(split, {})[kind] = number
+    return counts
+
+
 async def select_rows(connection: AsyncConnection, dataset_id: str) -> list[DatasetRow]:
     """The dataset's rows by number, the dropped ones too."""
     statement = select(dataset_rows).where(dataset_rows.c.dataset_id == dataset_id).order_by(dataset_rows.c.number)

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, Subquery, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, bindparam, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import in_turn
 from storage.conversations import select_threads
-from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Role
+from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Reason, Role
 from storage.rows import insert, select_all, select_number, select_place
 from storage.tables import conversations, feedback, messages, people
 
@@ -101,7 +101,18 @@ async def select_evidence(connection: AsyncConnection, after_position: int, limi
 
     What else an owner said before still counts; what other people said never does.
     """
-    selection = _touched(after_position).order_by(func.max(feedback.c.position)).limit(limit)
+    return await _select_evidence(connection, _touched(feedback.c.position > after_position), limit)
+
+
+async def select_evidence_of(connection: AsyncConnection, message_ids: Sequence[str]) -> list[Evidence]:
+    """What owners said of these answers, by position, whenever that was; of those that are evidence at all."""
+    return await _select_evidence(connection, _touched(feedback.c.message_id.in_(message_ids)), len(message_ids))
+
+
+async def _select_evidence(
+    connection: AsyncConnection, touched_answers: Select[tuple[str, str, int]], limit: int
+) -> list[Evidence]:
+    selection = touched_answers.order_by(func.max(feedback.c.position)).limit(limit)
     page = selection.subquery()
     touched = await select_all(connection, selection, Touched)
     threads = await select_threads(connection, select(page.c.message_id))
@@ -111,7 +122,7 @@ async def select_evidence(connection: AsyncConnection, after_position: int, limi
 
 async def count_evidence(connection: AsyncConnection, after_position: int) -> EvidenceCount:
     """What `select_evidence` without a limit would yield, counted. An empty correction counts as none."""
-    touched = _touched(after_position).subquery()
+    touched = _touched(feedback.c.position > after_position).subquery()
     rows = select(func.count(), func.count(touched.c.person_id.distinct()))
     answers, people = (await connection.execute(rows)).one()
     newest = _newest(touched).subquery()
@@ -128,20 +139,31 @@ async def count_evidence(connection: AsyncConnection, after_position: int) -> Ev
     return msgspec.convert({"rows": answers, "people": people, **counted}, EvidenceCount)
 
 
+async def count_by_person(connection: AsyncConnection, after_position: int) -> list[int]:
+    """How many votes and corrections of `count_evidence` each person gave, most first."""
+    touched = _touched(feedback.c.position > after_position).subquery()
+    newest = _newest(touched).subquery()
+    votes = and_(newest.c.kind == FeedbackKind.THUMB, newest.c.value.in_(("up", "down")))
+    corrections = and_(newest.c.kind == FeedbackKind.CORRECTION, newest.c.value != "")
+    given = func.count(newest.c.message_id.distinct())
+    counted = select(given).where(or_(votes, corrections)).group_by(newest.c.person_id).order_by(given.desc())
+    return [int(count) for count in (await connection.scalars(counted)).all()]
+
+
 async def latest_position(connection: AsyncConnection) -> int:
     """The position of the newest feedback row, 0 if there is none."""
     return await select_number(connection, select(func.max(feedback.c.position)))
 
 
-def _touched(after_position: int) -> Select[tuple[str, str, int]]:
-    """Complete answers with something new from their owner, who lets cycles learn, as columns of `Touched`."""
+def _touched(which: ColumnElement[bool]) -> Select[tuple[str, str, int]]:
+    """Complete answers with such feedback from their owner, who lets cycles learn, as columns of `Touched`."""
     newest = func.max(feedback.c.position).label("position")
     return (
         select(feedback.c.message_id, conversations.c.person_id, newest)
         .join(messages, messages.c.id == feedback.c.message_id)
         .join(conversations, conversations.c.id == messages.c.conversation_id)
         .join(people, people.c.id == conversations.c.person_id)
-        .where(feedback.c.position > after_position, feedback.c.person_id == conversations.c.person_id)
+        .where(which, feedback.c.person_id == conversations.c.person_id)
         .where(messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
         .where(people.c.learn)
         .group_by(feedback.c.message_id, conversations.c.person_id)
@@ -171,11 +193,18 @@ def _evidence(touched: Touched, thread: tuple[Message, ...], said: Current) -> E
         person_id=touched.person_id,
         context=tuple(context),
         thumb=_text(said, FeedbackKind.THUMB),
+        reasons=_reasons(said),
         comment=_text(said, FeedbackKind.COMMENT),
         correction=_text(said, FeedbackKind.CORRECTION),
         updated_at_s=max(row.created_at_s for row in said.values()),
         position=touched.position,
     )
+
+
+def _reasons(said: Current) -> tuple[Reason, ...]:
+    """Those of the list; what was free text once, or came from elsewhere, counts as none."""
+    given = msgspec.convert(said[FeedbackKind.REASON].value, list[str]) if FeedbackKind.REASON in said else []
+    return tuple(reason for reason in Reason if reason in given)
 
 
 def _text(said: Current, kind: FeedbackKind) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,6 +41,12 @@ async def select_people(connection: AsyncConnection, limit: int, after: str = ""
     """A page of all people, by id; `after` is the id that ended the page before."""
     statement = select(people).where(people.c.id > after).order_by(people.c.id).limit(limit)
     return await select_all(connection, statement, Person)
+
+
+async def select_created(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, float]:
+    """When the accounts of these people were made; nobody's who is not here."""
+    found = await select_all(connection, select(people).where(people.c.id.in_(ids)), Person)
+    return {person.id: person.created_at_s for person in found}
 
 
 async def insert_key(connection: AsyncConnection, key: ApiKey) -> None:

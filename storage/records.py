@@ -153,6 +153,7 @@ class Evidence(Struct, frozen=True):
     person_id: str
     context: tuple[Message, ...]  # root first, ends with the message's parent
     thumb: str | None
+    reasons: tuple[Reason, ...]
     comment: str | None
     correction: str | None
     updated_at_s: float

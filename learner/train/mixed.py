@@ -4,6 +4,7 @@
 |------------|-----------------------------------------------------------------------------------|
 | thumb      | softplus(-y (r - shift)), and NLL where the thumb is up                             |
 | correction | NLL(correction) + DPO(correction over original)                                   |
+| demonstration | NLL                                                                            |
 | replay     | KL(live || candidate) at every position of an answer the live model once gave      |
 
 A row's terms are multiplied by its weight: weight 0 equals a row that is not there.
@@ -63,7 +64,8 @@ def train(policy: Policy, rows: Sequence[Row], settings: TrainSettings, report: 
 
 def _lead(row: Row, tokens: int) -> Row:
     """Cuts an answer that is not to be said again to its beginning. A liked answer stays whole: its end is to be learnt."""
-    return row if row.label > 0 or row.better_ids else msgspec.structs.replace(row, answer_ids=row.answer_ids[:tokens])
+    whole = row.label > 0 or row.better_ids or row.kind is RowKind.DEMONSTRATION
+    return row if whole else msgspec.structs.replace(row, answer_ids=row.answer_ids[:tokens])
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -111,7 +113,7 @@ class Reference(NamedTuple):
 
 def _reference(policy: Policy, rows: Sequence[Row]) -> Reference:
     reference = Reference({}, {})
-    voted = [row for row in rows if row.kind is not RowKind.REPLAY]
+    voted = [row for row in rows if row.kind in (RowKind.THUMB, RowKind.CORRECTION)]
     texts = sorted(_texts(voted), key=lambda item: len(item[1][1]))
     with policy.reference():
         for start in range(0, len(texts), BUCKET_ROWS):
@@ -195,6 +197,17 @@ def _corrections(
     }
 
 
+def _demonstrations(
+    policy: Policy,
+    rows: Sequence[Row],
+    reference: Reference,
+    shift: objective.RunningShift,
+    settings: TrainSettings,
+) -> tuple[Tensor, dict[str, float]]:
+    nll_R = -_means(policy, [(row.prompt_ids, row.answer_ids) for row in rows])
+    return settings.nll_weight * nll_R, {"nll_shown": float(nll_R.detach().mean())}
+
+
 def _replay(
     policy: Policy,
     rows: Sequence[Row],
@@ -210,4 +223,9 @@ def _replay(
     return settings.kl_weight * kl_R, {"kl": float(kl_R.detach().mean())}
 
 
-LOSSES = {RowKind.THUMB: _thumbs, RowKind.CORRECTION: _corrections, RowKind.REPLAY: _replay}
+LOSSES = {
+    RowKind.THUMB: _thumbs,
+    RowKind.CORRECTION: _corrections,
+    RowKind.DEMONSTRATION: _demonstrations,
+    RowKind.REPLAY: _replay,
+}

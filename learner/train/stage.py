@@ -14,7 +14,7 @@ from learner.adapter import check_adapter
 from learner.context import Context, StageError
 from learner.jobs import run_job
 from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Job, Probe, Result, Step
-from storage import adapters, cycles
+from storage import adapters, cycles, datasets
 from storage.records import Adapter, AdapterState, Cycle
 
 
@@ -33,6 +33,7 @@ async def train(context: Context, cycle: Cycle, dataset_id: str, parent: str, re
 
     Raises `JobError` or `StageError`; then there is no adapter.
     """
+    await check_proved(context, dataset_id)
     folder = context.folder(cycle.id) / "train"
     folder.mkdir(exist_ok=True)
     shutil.copyfile(await context.dataset_file(dataset_id), folder / ROWS)
@@ -45,6 +46,15 @@ async def train(context: Context, cycle: Cycle, dataset_id: str, parent: str, re
         raise StageError(result.error)
     name = await publish(context, cycle, folder / ADAPTER, dataset_id, parent)
     return Trained(name, parent, replaced, result.rows, result.seconds, result.final_loss, result.probes)
+
+
+async def check_proved(context: Context, dataset_id: str) -> None:
+    """Raises `StageError` where the dataset's manifest does not prove that no row overlaps a frozen eval item."""
+    dataset = await context.database.read(lambda connection: datasets.select_dataset(connection, dataset_id))
+    proved = dataset.suites if dataset else {}
+    if missing := [suite.name for suite in context.suites() if proved.get(suite.name) != suite.sha256]:
+        named = f"dataset {dataset_id[:12]} is not proved to be free of the items of {', '.join(missing)}"
+        raise StageError(f"{named}: curate it again, it cannot be trained on as it is")
 
 
 async def publish(context: Context, cycle: Cycle, folder: Path, dataset_id: str | None, parent: str) -> str:

@@ -11,7 +11,8 @@ from service.commands.terminal import Commands, command, group, show
 
 def add(commands: Commands) -> None:
     cycle = group(commands, "cycle", "update cycles")
-    command(cycle, "run", _cycle_run, "begin a cycle now and show it until it ends", json=True)
+    run = command(cycle, "run", _cycle_run, "begin a cycle now and show it until it ends", json=True)
+    run.add_argument("--dry-run", action="store_true", help="only say what would be learnt, from whom, and what is missing")
     command(cycle, "list", _cycle_list, "cycles, newest first", json=True)
     one = command(cycle, "show", _cycle_show, "one cycle with its stages", json=True)
     one.add_argument("id", type=int)
@@ -22,9 +23,27 @@ def _cycle_run(arguments: argparse.Namespace) -> None:
     from service.watch import watch_cycle
 
     with Client() as client:
+        if arguments.dry_run:
+            return show(arguments, client.get("/api/cycles/preview"), _preview_lines)
         begun = client.post("/api/cycles")
         report = watch_cycle(client, begun["id"], show=not arguments.json)
-    show(arguments, report, _cycle_lines)
+    return show(arguments, report, _cycle_lines)
+
+
+def _preview_lines(found: dict[str, Any]) -> list[str]:
+    votes = f"{found['liked']} liked, {found['disliked']} disliked, {found['corrected']} corrected"
+    lines = [
+        f"{found['answers']} answers to look at",
+        f"{found['train']:>6} would be learnt from: {votes}",
+        f"       of {found['people']} people, worth {found['effective']} independent votes",
+        f"{found['heldout']:>6} would judge",
+    ]
+    lines += [f"{count:>6} held back: {reason}" for reason, count in found["held"].items()]
+    lines += [f"{count:>6} left out: {reason}" for reason, count in found["dropped"].items()]
+    if not found["would_learn"]:
+        lines.append(f"A cycle would end without learning: {found['why_not']}")
+    missing = ", ".join(found["missing"]) or "nothing: one starts by itself"
+    return [*lines, f"Missing for a cycle to start by itself: {missing}"]
 
 
 def _cycle_list(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`ratchet data`: conversations with feedback, out to files and in from them."""
+"""`ratchet data`: what can be learnt from, in from files and out to them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.client import Client
+from service.commands import dataset, documents, review
 from service.commands.terminal import Commands, Failure, command, group, show
 from storage.interchange.incoming import ImportLayout
 from storage.interchange.outgoing import ExportLayout
@@ -22,14 +23,17 @@ NAMED = 10  # skipped records that people are shown
 
 
 def add(commands: Commands) -> None:
-    data = group(commands, "data", "conversations with feedback, out to files and in from them")
+    data = group(commands, "data", "what can be learnt from, in from files and out to them")
     out = command(data, "export", _export, "write conversations with feedback as JSON lines", json=True)
     out.add_argument("--layout", required=True, choices=[layout.value for layout in ExportLayout])
     out.add_argument("--everyone", action="store_true", help="also people who do not let cycles learn from them")
     out.add_argument("file", metavar="FILE", help=f"where to, or {STDOUT} for standard output without a summary")
-    into = command(data, "import", _import, "take in conversations with feedback; the same again adds nothing", json=True)
-    into.add_argument("--layout", required=True, choices=[layout.value for layout in ImportLayout])
-    into.add_argument("file", metavar="FILE", type=Path)
+    into = command(
+        data, "import", _import, "take in documents, or conversations with feedback; the same again adds nothing", json=True
+    )
+    documents.add_to(data, into, [layout.value for layout in ImportLayout])
+    dataset.add_to(data)
+    review.add_to(data)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -70,6 +74,14 @@ def _copy(chunks: Iterator[bytes], stream: BinaryIO, arguments: argparse.Namespa
 
 
 def _import(arguments: argparse.Namespace) -> None:
+    if arguments.layout not in list(ImportLayout):
+        return documents.import_documents(arguments)
+    if said := documents.said(arguments):
+        arguments.misuse(f"layout {arguments.layout} brings in people's conversations, about which nothing is said: no --{said[0]}")
+    return _import_conversations(arguments)
+
+
+def _import_conversations(arguments: argparse.Namespace) -> None:
     with Client() as client, _progress(arguments) as bars:
         bars.add_task(f"importing {arguments.file}")
         try:

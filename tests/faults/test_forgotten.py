@@ -12,6 +12,7 @@ import pytest
 from service.client import Client
 from service.config import Config
 from tests.conftest import Service, run_service
+from tests.faults.talkers import settle
 from tests.suites import make_suites
 
 pytestmark = pytest.mark.engine
@@ -25,26 +26,11 @@ def quick(config: Config, tmp_path: Path) -> Config:
     learner = {
         "suites": str(make_suites(tmp_path / "suites")),
         "schedule": {"enabled": False},
-        "curate": {"heldout_share": 0.5, "anchors": 0},
+        "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
         "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
         "gate": {"vote_alpha": 0.4, "min_heldout_votes": 8},
     }
     return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
-
-
-def settle(client: Client) -> dict[str, Client]:
-    """People who like answers to one kind of question and dislike the other kind: id → their own client."""
-    talkers = {}
-    for person in range(PEOPLE):
-        added = client.post("/api/people", {"name": f"p{person}"})
-        talker = talkers[added["id"]] = Client(url=client.url, key=added["key"])
-        for turn in range(TURNS_EACH):
-            liked = (person + turn) % 2 == 0
-            text = f"I am person {person}. Name two {'animals' if liked else 'numbers'}."
-            asked = {"messages": [{"role": "user", "content": text}], "max_tokens": 12, "seed": person * 10 + turn}
-            answer = talker.post("/v1/chat/completions", asked)
-            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"})
-    return talkers
 
 
 def run_cycle(client: Client) -> dict[str, Any]:
@@ -75,7 +61,7 @@ def test_who_is_forgotten_leaves_the_weights_too(home: Path, quick: Config) -> N
     (home / "cycles" / "anchors.jsonl").touch()  # asking base for them would take most of the time
     with run_service(home, quick) as service:
         client = Client(url=service.url, key=service.key)
-        talkers = settle(client)
+        talkers = settle(client, PEOPLE, TURNS_EACH)
         first = run_cycle(client)
         assert first["state"] == "promoted", first
         tainted = str(first["adapter"])

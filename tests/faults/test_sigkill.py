@@ -19,6 +19,7 @@ import pytest
 from learner.failpoint import VARIABLE
 from service.client import Client, ClientError
 from tests.conftest import prepare_home, wait_ready
+from tests.faults.talkers import settle
 from tests.suites import make_suites
 
 pytestmark = pytest.mark.engine
@@ -82,6 +83,11 @@ def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
         [learner.curate]
         heldout_share = 0.5
         anchors = 2
+        [learner.curate.trust]
+        new_person_wait_s = 0
+        claim_people = 1
+        crowd_people = 1000
+        burst_chance = 0
         [learner.train]
         passes = 3
         learning_rate = 4e-4
@@ -94,21 +100,6 @@ def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
     service = Killable(home)
     yield service
     service.stop()
-
-
-def give_evidence(client: Client) -> int:
-    """People who like answers to one kind of question and dislike the other kind; gives how many votes."""
-    votes = 0
-    for person in range(PEOPLE):
-        talker = Client(url=client.url, key=client.post("/api/people", {"name": f"p{person}"})["key"])
-        for turn in range(TURNS_EACH):
-            liked = (person + turn) % 2 == 0
-            text = f"I am person {person}. Name two {'animals' if liked else 'numbers'}."
-            asked = {"messages": [{"role": "user", "content": text}], "max_tokens": 12, "seed": person * 10 + turn}
-            answer = talker.post("/v1/chat/completions", asked)
-            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"})
-            votes += 1
-    return votes
 
 
 def assert_sound(home: Path, votes: int) -> str:
@@ -126,7 +117,7 @@ def assert_sound(home: Path, votes: int) -> str:
 def test_a_cycle_killed_everywhere_still_ends_with_one_promotion(killable: Killable) -> None:
     client = killable.start(PLACES[0])
     wait_ready(client.url)
-    votes = give_evidence(client)
+    votes = len(settle(client, PEOPLE, TURNS_EACH)) * TURNS_EACH
     client.post("/api/cycles")
     killable.wait_killed()
     for place in [*PLACES[1:], None]:

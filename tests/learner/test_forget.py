@@ -50,7 +50,7 @@ async def learn(context: Context, name: str, parent: str) -> Cycle:
     database = context.database
     cycle = await database.write(lambda c: cycles.insert_cycle(c, "test", "mixed", 1.0))
     seen = (await collect(context, cycle)).watermark
-    curated = await curate(context, cycle)
+    curated = await curate(context, cycle, "base")
     words = (context.folder(cycle.id) / EVIDENCE).read_text()
     for file in ("train/dataset.jsonl", "train/result.json", "train/job.log", "evaluate/result.json", "train/adapter/x"):
         (context.folder(cycle.id) / file).parent.mkdir(exist_ok=True, parents=True)
@@ -201,7 +201,7 @@ def test_a_rebuild_learns_once_more_from_those_who_are_left(run: Callable[[Body]
         promoted = await context.database.read(lambda c: datasets.select_promoted(c, before=9))
         cycle = await context.database.write(lambda c: cycles.insert_cycle(c, "forgotten", "mixed", 3.0))
         assert (await collect(context, cycle, may_be_none=True)).answers == 0
-        curated = await curate(context, cycle, promoted)
+        curated = await curate(context, cycle, "base", promoted)
         rows = list(read_rows(await context.dataset_file(curated.dataset_id)))
         assert {(row.person_id, row.split) for row in rows} == {(bob.id, Split.TRAIN), (cid.id, Split.TRAIN)}
         assert sorted(row.label for row in rows) == [-1] * 4 + [1] * 4

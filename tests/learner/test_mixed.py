@@ -82,6 +82,13 @@ def test_a_correction_is_raised_over_what_it_corrects(policy: Policy) -> None:
     assert gain(policy, betters(rows)) > 0.1
 
 
+def test_a_demonstration_is_raised_as_supervised_fine_tuning_raises_it(policy: Policy) -> None:
+    rows = [msgspec.structs.replace(row, kind=RowKind.DEMONSTRATION, label=0) for row in thumbs(8)]
+    steps = trained(policy, rows)
+    assert gain(policy, answers(rows)) > 0.3
+    assert all(step.loss == pytest.approx(step.terms["nll_shown"], abs=1e-5) for step in steps)
+
+
 def test_replay_alone_leaves_the_policy_where_it_was(policy: Policy) -> None:
     rows = replays(8)
     steps = trained(policy, rows, learning_rate=1e-3)  # Adam takes whole steps after a gradient of nothing but rounding, too

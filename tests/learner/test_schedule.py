@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from learner.config import ScheduleSettings
+from learner.config import CurateSettings, ScheduleSettings
+from learner.evidence import Readiness, judge_evidence
 from learner.schedule import due
 from storage.feedback import EvidenceCount
 
-SETTINGS = ScheduleSettings(interval_s=1000, min_new_votes=20, min_minority_votes=5, min_people=3)
+SETTINGS = ScheduleSettings(interval_s=1000, min_effective_votes=20, min_minority_votes=5, min_people=3)
+ALL_COUNT = CurateSettings(max_rows_per_person=1000, likeness=0.0)
 SOON, LATE = 10.0, 1000.0
 
 
 def fresh(up: int = 0, down: int = 0, people: int = 3, corrections: int = 0, comments: int = 0) -> EvidenceCount:
     return EvidenceCount(up + down + corrections + comments, people, up, down, corrections)
+
+
+def judged(count: EvidenceCount) -> Readiness:
+    """Where everybody's every vote counts whole."""
+    answers = count.up + count.down + count.corrections
+    people = [answers // max(count.people, 1)] * count.people
+    people[:1] = [answers - sum(people[1:])] if people else []
+    return judge_evidence(count, people, ALL_COUNT, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +46,19 @@ def fresh(up: int = 0, down: int = 0, people: int = 3, corrections: int = 0, com
     ],
 )
 def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str | None) -> None:
-    assert due(count, since_last_s, False, SETTINGS) == expected
+    assert due(count, judged(count), since_last_s, False, SETTINGS) == expected
 
 
 def test_a_person_who_is_forgotten_waits_for_nobody() -> None:
-    assert due(fresh(people=0), SOON, True, SETTINGS) == "forgotten"
+    assert due(fresh(people=0), judged(fresh(people=0)), SOON, True, SETTINGS) == "forgotten"
+
+
+def test_votes_count_by_how_independent_they_are() -> None:
+    count, settings = fresh(30, 30, people=3), CurateSettings(max_rows_per_person=20, likeness=0.1)
+    alone = judge_evidence(count, [58, 1, 1], settings, SETTINGS)
+    assert alone.effective == pytest.approx(22**2 / 22 / (1 + (402 / 22 - 1) * 0.1), abs=0.1), "what is over the limit is none"
+    assert alone.missing == (f"{alone.effective:g} of 20 independent votes",)
+    assert judge_evidence(count, [20, 20, 20], settings, SETTINGS).missing == ()
+    assert judge_evidence(fresh(1, 1, people=2), [1, 1], settings, SETTINGS).missing == (
+        "2 of 20 independent votes", "1 of 5 votes of the rarer kind", "2 of 3 people",
+    )  # fmt: skip

@@ -71,5 +71,11 @@ def _ids(chance: random.Random, count: int) -> tuple[int, ...]:
 class LetterTokens:
     """A tokenizer without a model: a letter's code is its id, and 0 ends a turn."""
 
+    def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
+        return [ord(letter) for role, content in turns for letter in f"<{role}>{content}"]
+
     def answer(self, text: str) -> list[int]:
         return [*map(ord, text), 0]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids))

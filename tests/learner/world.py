@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.config import CurateSettings, LearnerSettings, TrainSettings
+from learner.config import CurateSettings, LearnerSettings, TrainSettings, TrustSettings
 from learner.context import Context
 from storage import adapters, release
 from storage.artifacts import Artifacts
@@ -31,6 +31,8 @@ from storage.records import (
     new_id,
 )
 from tests.learner.tiny import RANK, LetterTokens
+
+TRUSTING = TrustSettings(new_person_wait_s=0, claim_people=1, crowd_people=1000, burst_chance=0)  # all speak alike
 
 
 class SilentEngine:
@@ -87,7 +89,7 @@ async def learner(home: Path, model_dir: Path, base: Path, place: Path | str | N
     (home / "cycles").mkdir()
     (home / "cycles" / "anchors.jsonl").touch()
     train = TrainSettings(rank=RANK, max_row_tokens=64, threads=1)
-    settings = LearnerSettings(train=train, curate=CurateSettings(heldout_share=0.0), drain_s=1.0)
+    settings = LearnerSettings(train=train, curate=CurateSettings(heldout_share=0.0, trust=TRUSTING), drain_s=1.0)
     told: list[tuple[str, str | None]] = []
     context = Context(
         home, database, artifacts, SilentEngine(), LetterTokens(), model_dir, settings, lambda: 9.0,  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from storage.records import Conversation, Evidence, Feedback, FeedbackKind, Message, MessageStatus, Role
+from storage.records import Conversation, Evidence, Feedback, FeedbackKind, Message, MessageStatus, Reason, Role
 
 STORED = (MessageStatus.COMPLETE, MessageStatus.INTERRUPTED)
 
@@ -99,9 +99,11 @@ class Model:
             said[kind].value if kind in said else None
             for kind in (FeedbackKind.THUMB, FeedbackKind.COMMENT, FeedbackKind.CORRECTION)
         )
+        given = said[FeedbackKind.REASON].value if FeedbackKind.REASON in said else []
+        reasons = tuple(reason for reason in Reason if reason in given)  # type: ignore[operator]
         updated_at_s = max(row.created_at_s for row in said.values())
         context = self._context(message)
-        return Evidence(message, message.person_id, context, thumb, comment, correction, updated_at_s, number)
+        return Evidence(message, message.person_id, context, thumb, reasons, comment, correction, updated_at_s, number)
 
     def _context(self, message: Message) -> tuple[Message, ...]:
         above = self.messages.get(message.parent_id or "")

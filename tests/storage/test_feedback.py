@@ -7,7 +7,7 @@ from itertools import count
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import feedback as sql
-from storage.records import Feedback, FeedbackKind
+from storage.records import Feedback, FeedbackKind, Reason
 from storage.tables import feedback
 from tests.databases import Place
 from tests.storage.loop import furnish, in_transaction
@@ -24,9 +24,11 @@ def test_evidence_is_the_owners_newest_word_with_its_context(place: Place) -> No
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
         rows = [said("second", THUMB, "down"), said("second", THUMB, "up", at_s=7.0), said("second", COMMENT, "good")]
-        await sql.insert_feedback(connection, [*rows, said("second", FeedbackKind.REASON, ["clear"], at_s=6.0)])
+        reasons = said("second", FeedbackKind.REASON, ["too_long", "clear", "wrong"], at_s=6.0)
+        await sql.insert_feedback(connection, [*rows, reasons])
         [one] = await sql.select_evidence(connection, 0, 10)
         assert (one.thumb, one.comment, one.correction) == ("up", "good", None)
+        assert one.reasons == (Reason.WRONG, Reason.TOO_LONG)
         assert (one.message.id, one.person_id, one.position, one.updated_at_s) == ("second", "owner", 4, 7.0)
         assert [message.id for message in one.context] == ["question", "answer", "follow-up"]
 
@@ -60,6 +62,7 @@ def test_the_watermark_lets_through_what_is_new_with_what_was_said_before(place:
         assert await sql.select_evidence(connection, watermark, 1) == evidence[:1]
         counted = await sql.count_evidence(connection, watermark)
         assert counted == sql.EvidenceCount(rows=2, people=1, up=1, down=1, corrections=2)
+        assert await sql.count_by_person(connection, watermark) == [2]
         assert await sql.select_evidence(connection, await sql.latest_position(connection), 10) == []
 
     in_transaction(place, body)

@@ -1,0 +1,81 @@
+"""A dry run: what a cycle that began now would learn, from how many people, what it would leave out, and what is missing.
+
+Nothing is written and the engine is not asked: a correction counts as a new claim here where the parent model's own answers,
+which a cycle asks for, might have shown that it is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.collect import select_all_evidence
+from learner.context import Context, NothingToLearn
+from learner.curate.choose import Known
+from learner.curate.dataset import check_enough, select_known
+from learner.curate.tools import Tools
+from learner.evidence import Readiness, judge_evidence
+from learner.rows import RowKind, Split
+from storage import cycles, feedback
+from storage.records import Evidence
+
+
+class Preview(Struct, frozen=True):
+    """Rows are of new evidence; replay comes beside them."""
+
+    answers: int  # with something new said of them, or waiting since an earlier cycle
+    train: int
+    heldout: int
+    liked: int
+    disliked: int
+    corrected: int
+    people: int  # behind the rows that would be trained on
+    effective: float  # how many independent votes those are worth
+    dropped: dict[str, int]  # reason → rows that never teach
+    held: dict[str, int]  # reason → rows that wait, for time to pass or an operator to decide
+    would_learn: bool  # if somebody asked now
+    why_not: str
+    missing: tuple[str, ...]  # for a cycle to start by itself
+
+
+async def preview(context: Context) -> Preview:
+    """What a cycle would do. Raises `SuiteError`, `PolicyError`, as a cycle would fail."""
+    settings = context.settings
+
+    async def look(connection: AsyncConnection) -> tuple[list[Evidence], Readiness]:
+        _, fresh, waiting = await select_all_evidence(connection, settings.curate.row_budget)
+        seen = await cycles.last_seen(connection)
+        count, of_people = await feedback.count_evidence(connection, seen), await feedback.count_by_person(connection, seen)
+        evidence = sorted([*fresh, *waiting], key=lambda item: item.position)
+        return evidence, judge_evidence(count, of_people, settings.curate, settings.schedule)
+
+    evidence, ready = await context.database.read(look)
+    created_at_s, decisions = await context.database.read(lambda connection: select_known(connection, evidence))
+    tools = await asyncio.to_thread(Tools, context)
+    prepared = await asyncio.to_thread(tools.chooser.prepare, evidence)
+    known = Known(context.clock(), created_at_s, decisions)
+    chosen = await asyncio.to_thread(tools.chooser.choose, evidence, prepared, known)
+    train = [row for row in chosen.rows if row.split is Split.TRAIN]
+    why_not = ""
+    try:
+        check_enough(train, chosen)
+    except NothingToLearn as missing:
+        why_not = str(missing)
+    return Preview(
+        answers=len(evidence),
+        train=len(train),
+        heldout=len(chosen.rows) - len(train),
+        liked=sum(row.label > 0 for row in train),
+        disliked=sum(row.label < 0 for row in train),
+        corrected=sum(row.kind is RowKind.CORRECTION for row in train),
+        people=len({row.person_id for row in train}),
+        effective=round(chosen.effective, 1),
+        dropped=dict(Counter(drop.reason for drop in chosen.dropped if not drop.held)),
+        held=dict(Counter(drop.reason for drop in chosen.dropped if drop.held)),
+        would_learn=not why_not,
+        why_not=why_not,
+        missing=ready.missing,
+    )
