@@ -11,14 +11,15 @@ import logging
 from contextlib import suppress
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import cycle as story
-from learner.config import ScheduleSettings
+from learner.config import LearnerSettings
 from learner.context import Context
-from learner.evidence import Readiness, judge_evidence
+from learner.evidence import judge_evidence
 from learner.workfiles import clear_folder
-from storage import adapters, cycles, feedback, leases
+from storage import adapters, cycles, feedback, leases, reviews
 from storage.connect import clock_s, in_turn
 from storage.database import UnavailableError
 from storage.feedback import EvidenceCount
@@ -122,17 +123,19 @@ class Scheduler:
             return None
         context = self._context
 
-        async def look(connection: AsyncConnection) -> tuple[EvidenceCount, list[int], float, bool]:
-            latest = await cycles.select_cycles(connection, limit=1)
+        async def look(connection: AsyncConnection) -> tuple[News, float]:
             seen = await cycles.last_seen(connection)
-            fresh = await feedback.count_evidence(connection, seen)
-            of_people = await feedback.count_by_person(connection, seen)
-            return fresh, of_people, latest[0].started_at_s if latest else 0.0, bool(await adapters.select_tainted(connection))
+            news = News(
+                await feedback.count_evidence(connection, seen),
+                await feedback.count_by_person(connection, seen),
+                waits=bool(await reviews.select_pending_ids(connection, 1)),
+                tainted=bool(await adapters.select_tainted(connection)),
+            )
+            latest = await cycles.select_cycles(connection, limit=1)
+            return news, latest[0].started_at_s if latest else 0.0
 
-        settings = context.settings
-        fresh, of_people, last_started_s, tainted = await context.database.read(look)
-        ready = judge_evidence(fresh, of_people, settings.curate, settings.schedule)
-        trigger = due(fresh, ready, context.clock() - last_started_s, tainted, settings.schedule)
+        news, last_started_s = await context.database.read(look)
+        trigger = due(news, context.clock() - last_started_s, context.settings)
         if trigger is not None:
             await self.run_now(trigger)
         return trigger
@@ -149,13 +152,19 @@ class Scheduler:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-def due(fresh: EvidenceCount, ready: Readiness, since_last_s: float, tainted: bool, settings: ScheduleSettings) -> str | None:
-    """Why a cycle should start now, given what is new since the last one looked; None if it should not.
+class News(Struct, frozen=True):
+    """What there is since the last cycle looked."""
 
-    `tainted` says that adapters are left which learnt from somebody who is forgotten: that cannot wait.
-    """
-    if tainted:
+    fresh: EvidenceCount
+    of_people: list[int]  # how many answers each person voted on or corrected
+    waits: bool = False  # something is held back that may teach later
+    tainted: bool = False  # adapters are left which learnt from somebody who is forgotten
+
+
+def due(news: News, since_last_s: float, settings: LearnerSettings) -> str | None:
+    """Why a cycle should start now; None if it should not. Who is forgotten cannot wait."""
+    if news.tainted:
         return "forgotten"
-    if not ready.missing:
+    if not judge_evidence(news.fresh, news.of_people, settings.curate, settings.schedule).missing:
         return "evidence"
-    return "interval" if fresh.rows and since_last_s >= settings.interval_s else None
+    return "interval" if (news.fresh.rows or news.waits) and since_last_s >= settings.schedule.interval_s else None

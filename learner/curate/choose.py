@@ -2,7 +2,7 @@
 
 fit    what can be a row at all: a served version's own words, with a vote or a better answer
 clean  eval items, broken rules and what is no good go; personal data goes out of what stays
-trust  what was dictated, new claims of too few, crowds, bursts and new people wait for review
+trust  what was dictated, crowds, bursts, new claims of too few, and new people wait for review
 cap    duplicates collapse; so many rows of nearly the same words, and so many of a person, the newest
 weigh  by rater, by class and by age
 split  by person and conversation
@@ -79,9 +79,9 @@ class Chooser:
         crowd_of = crowds.crowd_of(found)
         steps: list[Callable[[list[Example]], Sifted]] = [
             dictated.sift,
-            lambda left: claims.sift(left, known.parent_answers, crowd_of, settings.trust, accepted),
             lambda left: crowds.sift(left, found),
             lambda left: crowds.sift_bursts(left, settings.trust),
+            lambda left: claims.sift(left, known.parent_answers, crowd_of, settings.trust, accepted),
             lambda left: trust.hold_new(left, known.created_at_s, known.now_s, settings.trust),
         ]
         for step in steps:

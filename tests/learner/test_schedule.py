@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from learner.config import CurateSettings, ScheduleSettings
-from learner.evidence import Readiness, judge_evidence
-from learner.schedule import due
+from learner.config import CurateSettings, LearnerSettings, ScheduleSettings
+from learner.evidence import judge_evidence
+from learner.schedule import News, due
 from storage.feedback import EvidenceCount
 
 SETTINGS = ScheduleSettings(interval_s=1000, min_effective_votes=20, min_minority_votes=5, min_people=3)
 ALL_COUNT = CurateSettings(max_rows_per_person=1000, likeness=0.0)
+LEARNER = LearnerSettings(curate=ALL_COUNT, schedule=SETTINGS)
 SOON, LATE = 10.0, 1000.0
 
 
@@ -18,12 +19,12 @@ def fresh(up: int = 0, down: int = 0, people: int = 3, corrections: int = 0, com
     return EvidenceCount(up + down + corrections + comments, people, up, down, corrections)
 
 
-def judged(count: EvidenceCount) -> Readiness:
-    """Where everybody's every vote counts whole."""
+def news(count: EvidenceCount, waits: bool = False, tainted: bool = False) -> News:
+    """Where everybody says about as much."""
     answers = count.up + count.down + count.corrections
     people = [answers // max(count.people, 1)] * count.people
     people[:1] = [answers - sum(people[1:])] if people else []
-    return judge_evidence(count, people, ALL_COUNT, SETTINGS)
+    return News(count, people, waits, tainted)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,16 @@ def judged(count: EvidenceCount) -> Readiness:
     ],
 )
 def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str | None) -> None:
-    assert due(count, judged(count), since_last_s, False, SETTINGS) == expected
+    assert due(news(count), since_last_s, LEARNER) == expected
 
 
 def test_a_person_who_is_forgotten_waits_for_nobody() -> None:
-    assert due(fresh(people=0), judged(fresh(people=0)), SOON, True, SETTINGS) == "forgotten"
+    assert due(news(fresh(people=0), tainted=True), SOON, LEARNER) == "forgotten"
+
+
+def test_what_was_held_back_is_looked_at_again_when_it_has_been_long() -> None:
+    assert due(news(fresh(people=0), waits=True), LATE, LEARNER) == "interval"
+    assert due(news(fresh(people=0), waits=True), SOON, LEARNER) is None
 
 
 def test_votes_count_by_how_independent_they_are() -> None:

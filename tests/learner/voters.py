@@ -136,9 +136,9 @@ def sifted(world: World, settings: TrustSettings = SETTINGS, limit: int = 20) ->
 
     def steps() -> Iterator[tuple[list[Example], list[Drop]]]:
         yield dictated.sift(left)
-        yield claims.sift(left, answers, crowds.crowd_of(found), settings)
         yield crowds.sift(left, found)
         yield crowds.sift_bursts(left, settings)
+        yield claims.sift(left, answers, crowds.crowd_of(found), settings)
         yield trust.hold_new(left, world.created_at_s, NOW_S, settings)
         yield caps.cap(left, limit)
         yield trust.weigh(left, trust.judge_raters(left, settings))
