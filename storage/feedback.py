@@ -18,7 +18,7 @@ from storage.connect import in_turn
 from storage.conversations import select_threads
 from storage.records import Evidence, Feedback, FeedbackKind, Message, MessageStatus, Reason, Role
 from storage.rows import insert, select_all, select_number, select_place
-from storage.tables import conversations, feedback, messages, people
+from storage.tables import feedback, messages, people
 
 Current = dict[FeedbackKind, Feedback]
 
@@ -112,7 +112,7 @@ async def select_evidence_of(connection: AsyncConnection, message_ids: Sequence[
 async def _select_evidence(
     connection: AsyncConnection, touched_answers: Select[tuple[str, str, int]], limit: int
 ) -> list[Evidence]:
-    selection = touched_answers.order_by(func.max(feedback.c.position)).limit(limit)
+    selection = touched_answers.order_by(touched_answers.selected_columns.position).limit(limit)
     page = selection.subquery()
     touched = await select_all(connection, selection, Touched)
     threads = await select_threads(connection, select(page.c.message_id))
@@ -156,17 +156,19 @@ async def latest_position(connection: AsyncConnection) -> int:
 
 
 def _touched(which: ColumnElement[bool]) -> Select[tuple[str, str, int]]:
-    """Complete answers with such feedback from their owner, who lets cycles learn, as columns of `Touched`."""
+    """Complete answers with such feedback from their owner, who lets cycles learn, as columns of `Touched`.
+
+    The feedback is grouped first: as one join, SQLite would begin with all messages there are.
+    """
     newest = func.max(feedback.c.position).label("position")
+    given = select(feedback.c.message_id, feedback.c.person_id, newest).where(which)
+    said = given.group_by(feedback.c.message_id, feedback.c.person_id).subquery("said")
+    own = and_(messages.c.id == said.c.message_id, messages.c.person_id == said.c.person_id)
     return (
-        select(feedback.c.message_id, conversations.c.person_id, newest)
-        .join(messages, messages.c.id == feedback.c.message_id)
-        .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .join(people, people.c.id == conversations.c.person_id)
-        .where(which, feedback.c.person_id == conversations.c.person_id)
-        .where(messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
-        .where(people.c.learn)
-        .group_by(feedback.c.message_id, conversations.c.person_id)
+        select(said.c.message_id, said.c.person_id, said.c.position)
+        .join(messages, own)
+        .join(people, people.c.id == said.c.person_id)
+        .where(messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE, people.c.learn)
     )
 
 
