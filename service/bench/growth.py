@@ -21,6 +21,11 @@ from storage.feedback import select_evidence
 from storage.records import Feedback, FeedbackKind
 
 VOTED = 10  # of so many messages one was voted on long ago
+NEWEST = 20_000  # messages, among which all are that the new votes are about
+SAME_WORDS = """
+    UPDATE messages SET content = 'What is said ' || (newest - position) || ' from the end, in about as many words as people use.'
+    FROM (SELECT max(position) AS newest FROM messages) WHERE position > newest - ?
+"""  # the new data must be the same, whatever is below it
 ANSWERS = "SELECT id, person_id FROM messages WHERE role = 'assistant'"
 
 
@@ -63,6 +68,7 @@ def _fill(place: Path, messages: int, votes: int) -> int:
     """The watermark after which so many votes on the newest answers follow the votes of long ago."""
     fill(place, messages)
     connection = sqlite3.connect(place)
+    connection.execute(SAME_WORDS, (NEWEST,))
     old = connection.execute(f"{ANSWERS} AND position % {VOTED} = 0").fetchall()
     new = connection.execute(f"{ANSWERS} ORDER BY position DESC LIMIT {votes}").fetchall()
     insert_all(connection, tables.feedback, (_vote(f"old-{n}", id, person, n) for n, (id, person) in enumerate(old)))
