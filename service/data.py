@@ -33,7 +33,7 @@ async def export_data(
 ) -> Stream:
     """One JSON object a line, sent as it is read; of people who consent, or of `everyone`."""
     whose = "everyone" if everyone else "people who consent"
-    await _note(database, clock(), "data.export", layout, f"conversations of {whose}")
+    await note(database, clock(), "data.export", layout, f"conversations of {whose}")
     return Stream(export(database, layout, everyone=everyone), media_type=JSON_LINES)
 
 
@@ -56,11 +56,12 @@ async def import_data(
     finally:
         await asyncio.to_thread(shutil.rmtree, folder)
     detail = f"{imported.added.conversations} conversations, {imported.added.feedback} of feedback, {imported.skipped} skipped"
-    await _note(database, clock(), "data.import", layout, detail)
+    await note(database, clock(), "data.import", layout, detail)
     return imported
 
 
-async def _note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:
+async def note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:
+    """What the operator did, for the audit."""
     await database.write(lambda connection: audit.insert_audit(connection, "operator", action, subject, detail, at_s))
 
 

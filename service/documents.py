@@ -21,11 +21,11 @@ from learner.context import Context
 from learner.corpora.files import tell_layout
 from learner.corpora.intake import Imported, import_documents
 from learner.corpora.spec import FILE, About, Layout, Progress, Unreadable, check_about
-from service.data import JSON_LINES
+from service.data import JSON_LINES, note
 from service.paging import LIMIT, After, Limit, Page, page
 from service.problem import ErrorBody, Problem, envelope, problem_of
 from service.uploads import save
-from storage import audit, documents, imports
+from storage import documents, imports
 from storage.database import Database
 from storage.documents import SourceCount
 from storage.imports import MovedError
@@ -88,7 +88,7 @@ async def import_file(
 
     async def finish(done: Imported) -> None:
         detail = f"{done.records} records: {done.added} documents added, {done.known} known, {done.skipped} skipped"
-        await _note(database, clock(), "documents.import", source, detail)
+        await note(database, clock(), "documents.import", source, detail)
 
     return Stream(_answer(first, steps, folder, name, finish), media_type=JSON_LINES)
 
@@ -185,12 +185,8 @@ async def take_back(
         deleted += count
     if not deleted and not forgotten:
         raise Problem("not_found", f"no document was imported from the source {source!r}", "source")
-    await _note(database, clock(), "documents.delete", source, f"{deleted} documents, {forgotten} imports")
+    await note(database, clock(), "documents.delete", source, f"{deleted} documents, {forgotten} imports")
     return TakenBack(source, deleted, forgotten)
-
-
-async def _note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:
-    await database.write(lambda connection: audit.insert_audit(connection, "operator", action, subject, detail, at_s))
 
 
 HANDLERS = [import_file, list_documents, list_sources, list_imports, take_back]

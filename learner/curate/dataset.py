@@ -58,11 +58,13 @@ async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Da
     chosen = await _choose(context, cycle, parent, tools, evidence)
     shown = await demonstrations.draw(context, cycle, tools.chooser.cleaner)
     touched = {item.message.id for item in evidence}
-    voted = [*(row for row in await read_datasets(context, again) if row.id not in touched), *chosen.rows]
+    once_more = [row for row in await read_datasets(context, again) if row.id not in touched]
+    voted = [*await asyncio.to_thread(tools.without_items, once_more), *chosen.rows]
     check_enough([row for row in voted if row.split is Split.TRAIN], chosen)
     kept = [*voted, *shown.rows]
     replayed, judged = await _recall(context, cycle, kept)
-    rows, dropped = [*kept, *replayed, *judged], [*chosen.dropped, *shown.dropped]
+    earlier = await asyncio.to_thread(tools.without_items, [*replayed, *judged])
+    rows, dropped = [*kept, *earlier], [*chosen.dropped, *shown.dropped]
     sha256 = await asyncio.to_thread(publish_rows, context.artifacts, rows)
     dataset = Dataset(
         id=sha256,
@@ -81,7 +83,7 @@ async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Da
         dataset.id,
         train=sum(row.split is Split.TRAIN for row in kept),
         heldout=sum(row.split is Split.HELDOUT for row in rows),
-        replay=len(replayed),
+        replay=sum(row.kind is RowKind.REPLAY for row in rows),
         dropped=dataset.dropped,
         held=sum(drop.held for drop in dropped),
         effective=round(chosen.effective, 1),

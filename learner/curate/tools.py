@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -16,6 +16,7 @@ from learner.curate.example import Example
 from learner.curate.pii import describe
 from learner.curate.presidio import redactor
 from learner.policy import load_policy
+from learner.rows import Row
 
 
 class Tools:
@@ -28,9 +29,10 @@ class Tools:
         except ValueError as error:
             raise StageError(str(error)) from error
         self.suites = context.suites()
+        self._overlap, self._tokens = Overlap(self.suites), context.tokens
         policy = load_policy(settings.policy)
         cleaner = Cleaner(
-            overlap=Overlap(self.suites),
+            overlap=self._overlap,
             judge=policy.judge,
             redact=redactor(settings.curate.pii),
             describe=describe,
@@ -43,6 +45,11 @@ class Tools:
             "max_row_tokens": settings.train.max_row_tokens,
             "policy": policy.sha256,
         }
+
+    def without_items(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of earlier datasets that no item of today's suites stands in: those may be newer than the rows."""
+        texts = ((row, (row.prompt_ids, row.answer_ids, row.better_ids)) for row in rows)
+        return [row for row, ids in texts if not any(self._tokens.decode(part) in self._overlap for part in ids if part)]
 
 
 def objection(example: Example, languages: Collection[str]) -> str | None:

@@ -52,17 +52,7 @@ def _groups(stats: Stats) -> Table:
     table = Table(title="What the data is made of")
     for name in ("domain", "kind", "language"):
         table.add_column(name, overflow="fold")
-    for name in (
-        "texts",
-        "words",
-        "~tokens",
-        "length 5/50/95 %",
-        "exact dup.",
-        "~near dup.",
-        "~distinct 1/2/3",
-        "~bits 1/2/3",
-        "~compr.",
-    ):
+    for name in NUMBERS:
         table.add_column(name, justify="right")
     table.add_column("~identified")
     for group in stats.groups:

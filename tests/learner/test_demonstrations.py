@@ -181,3 +181,15 @@ def test_a_dry_run_says_what_would_be_learnt_and_changes_nothing(run: Callable[[
         assert (made.train, made.heldout, made.effective) == (found.train, found.heldout, found.effective)
 
     run(body)
+
+
+def test_rows_of_earlier_datasets_are_held_against_todays_suites(run: Callable[[Body], None]) -> None:
+    async def body(context: Context) -> None:
+        def row(id: str, asked: str) -> Row:
+            ids = tuple(LetterTokens().prompt([("user", asked)]))
+            return Row(id, "ann", RowKind.THUMB, Split.TRAIN, 1.0, ids, tuple(LetterTokens().answer("Yes.")), label=1)
+
+        rows = [row("frozen", ITEM), row("free", "Which shoes go with a green raincoat?")]
+        assert [one.id for one in Tools(context).without_items(rows)] == ["free"]
+
+    run(body)
