@@ -9,6 +9,18 @@ from msgspec import Struct
 from learner.machine import Precision
 
 
+class Variant(Struct, frozen=True, forbid_unknown_fields=True):
+    """Another way to set the training, tried beside the settings' own. What is unset is as there."""
+
+    name: str  # in reports and reasons
+    learning_rate: float | None = None
+    passes: int | None = None
+    beta: float | None = None
+    nll_weight: float | None = None
+    kl_weight: float | None = None
+    lead_tokens: int | None = None
+
+
 class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a dataset becomes an adapter."""
 
@@ -27,6 +39,35 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
     threads: int | None = None  # CPU threads of the training process; all cores where unset
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
+    form: Literal["mean", "sum"] = "mean"  # of log-probs over an answer: "sum" as KTO, DPO and SFT are defined, where length earns
+    flip_rate: float = 0.1  # of preferences and corrections that are taken to be the wrong way round
+    preferred_nll_weight: float = 0.1  # of preferred answers that nobody wrote
+    chunk_tokens: int = 1024  # that are run together: what training takes in memory grows by it
+    checkpoint_steps: int = 10  # after which a killed run can go on
+    checks: int = 8  # in a run, on whether it should end early
+    kl_budget: float = 0.3  # nats per token on replayed answers that a candidate may be from the live version
+    max_ending: float = 4.0  # how much likelier an end of turn may become inside replayed answers
+    validation_share: float = 0.125  # of people whose votes end a run instead of teaching it, where there are votes enough
+    validation_votes: int = 200  # votes to learn from, below which all of them teach
+    spread: bool = False  # the base model over all processes that train together, where one GPU cannot hold it
+    summed_beta: float = 0.1  # sharpness of dpo and kto, where log-probs are summed over an answer; as TRL has it
+    rounds: int = 2  # of rloo and grpo: in each the newest version gives answers and learns from their rewards
+    prompts_per_round: int = 64  # that are answered in a round, out of those in the dataset
+    answers_each: int = 4  # to each of these prompts, to be compared with each other
+    sample_tokens: int = 160  # of a sampled answer at most; one that is cut off there is not learnt from
+    ratio_clip: float = 0.2  # by how much a sampled token's chance may change, as a share of it, before its reward stops counting
+    grpo_by_std: bool = False  # divide by the spread of rewards, as GRPO first had it
+    length_control: float = 1.0  # of what a reward gains by length alone, the share that is taken off
+    repetition_floor: float = 0.8  # distinct trigrams, as a share of all, below which an answer repeats itself
+    repetition_penalty: float = 3.0  # what the reward loses, in log-odds of a thumb up, of an answer that says one thing only
+    memory_limit_mb: float | None = None  # resident, of a training job: over it, it is ended; unset is 80 % of the machine's
+    candidates: tuple[Variant, ...] = ()  # trained and judged beside the settings' own: each has a place in the engine meanwhile
+    candidates_time_s: float = 1800  # that these may add to a cycle, trained and judged; one that would take longer is left out
+    max_change: float = 1.0  # of a layer by an adapter, as a share of the layer's own norm: beyond it the adapter is refused
+    rebuild_every: int = 10  # accepted cycles after which a candidate is learnt anew, from base; 0 is never
+    kl_base_budget: float = 1.0  # nats per token that the live version may be from base, beyond which one is learnt anew, too
+    rebuild_rows: int = 8000  # of earlier datasets, the newest of each kind, that are then learnt once more
+    trackers: tuple[Literal["tensorboard", "trackio"], ...] = ()  # other programs that steps are written for, as extras
 
 
 class TrustSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +105,13 @@ class CurateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     half_life_s: float = 90 * 24 * 3600  # after which a vote weighs half; 0 is never
     max_class_ratio: float = 4.0  # how much more a vote of the rarer kind, up or down, may weigh; 1 balances nothing
     likeness: float = 0.1  # of one person's votes, from 0 (none) to 1 (a person counts once), where evidence is counted
+    preferences: int = 32  # imported pairs that each `mixed` cycle learns from beside the votes, drawn as demonstrations are
+    documents: int = 4000  # of each kind that a cycle of another method draws at most
+    text_heldout_share: float = 0.05  # of a corpus's documents, which are never learnt but tell how likely such text has become
+    improper_weight: float = 2.0  # what a vote counts for that calls an answer improper
+    refused_weight: float = 1.5  # what a vote counts for that calls a refusal needless
+    comments: int = 100  # commented answers that the parent model gives again in each cycle with the comment in view
+    comment_weight: float = 0.5  # of such an answer as a correction: nobody wrote it
 
 
 class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,11 +135,28 @@ class ScheduleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     min_people: int = 5  # distinct people among them
 
 
+class JobSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where training runs, and as how many processes. Each has the whole model and a share of every batch."""
+
+    runner: Literal["local", "ray"] = "local"  # "local" is beside the service, "ray" a Ray cluster
+    workers: int = 1  # processes that train together: on GPUs one for each
+    ray_address: str = "auto"  # HOST:PORT of the cluster's head; "auto" is that which this machine belongs to, "local" a new one
+    ray_cpus: int = 1  # of a worker
+    ray_gpus: int = 0  # of a worker: 1, or 0 to train on CPUs
+    ray_shared: bool = False  # whether all its machines have the service's home at the same path; otherwise files are sent
+    ray_wait_s: float = 600  # until the cluster has room for all workers
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; expected 1 or more")
+
+
 class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     train: TrainSettings = TrainSettings()
     curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    jobs: JobSettings = JobSettings()
     policy: str | None = None  # file of the rules and restrictions; the shipped one where unset
     suites: str | None = None  # folder of frozen suites with their manifest; the shipped ones where unset
     evaluation_concurrency: int = 32  # requests the evaluation has in the engine at once

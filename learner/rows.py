@@ -13,7 +13,10 @@ from msgspec import Struct
 class RowKind(StrEnum):
     THUMB = "thumb"  # an answer and a vote on it
     CORRECTION = "correction"  # an answer, and the better one a person wrote
+    PREFERENCE = "preference"  # an answer, and another that was preferred over it
     DEMONSTRATION = "demonstration"  # an answer as it should be, of a document
+    SAMPLED = "sampled"  # an answer drawn from the live version, with a reward
+    TEXT = "text"  # a piece of a corpus: no prompt, all of it is learnt
     REPLAY = "replay"  # an answer of an earlier cycle, to stay near
 
 
@@ -34,7 +37,10 @@ class Row(Struct, frozen=True):
     prompt_ids: tuple[int, ...]
     answer_ids: tuple[int, ...]
     label: int = 0  # +1 up, -1 down, 0 where nobody voted
-    better_ids: tuple[int, ...] = ()  # the correction, tokenised, end of turn included
+    better_ids: tuple[int, ...] = ()  # the correction or the preferred answer, tokenised, end of turn included
+    lesson_from: int = 0  # the first token of the answer that the vote is about; those before it are only its context
+    reward: float = 0.0  # of a sampled answer
+    logps: tuple[float, ...] = ()  # of a sampled answer's tokens, by the version that gave it
 
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:

@@ -1,21 +1,21 @@
-"""Method `mixed`, the daily default: votes, corrections and replay in one pass over the rows (see DESIGN of the objective).
+"""Method `mixed`, the daily default: everything people say in one pass over the rows (see DESIGN of the objective).
 
-| signal     | loss                                                                              |
-|------------|-----------------------------------------------------------------------------------|
-| thumb      | softplus(-y (r - shift)), and NLL where the thumb is up                             |
-| correction | NLL(correction) + DPO(correction over original)                                   |
-| demonstration | NLL                                                                            |
-| replay     | KL(live || candidate) at every position of an answer the live model once gave      |
+| signal        | loss                                                                                |
+|---------------|-------------------------------------------------------------------------------------|
+| thumb         | softplus(-y (r - shift)), and NLL where the thumb is up                               |
+| correction    | NLL(correction) + DPO(correction over original)                                     |
+| preference    | 0.1 NLL(preferred) + DPO(preferred over the other), robust to a share of flips        |
+| demonstration | NLL                                                                                 |
+| sampled       | REINFORCE with a leave-one-out advantage, clipped ratio                             |
+| replay        | KL(live || candidate) at every position of an answer the live model once gave        |
 
 A row's terms are multiplied by its weight: weight 0 equals a row that is not there.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import torch
@@ -24,208 +24,198 @@ from torch import Tensor
 from learner.config import TrainSettings
 from learner.rows import Row, RowKind
 from learner.train import objective
-from learner.train.objective import TopLogps
-from learner.train.policy import Policy, Text
-from learner.train.spec import Step
+from learner.train.brakes import Brakes
+from learner.train.loop import fit
+from learner.train.pack import Text, in_chunks
+from learner.train.parallel import Ranks
+from learner.train.policy import Policy
+from learner.train.policy_gradient import clipped_loss, leave_one_out
+from learner.train.reference import KEPT_TOKENS, take_reference
+from learner.train.sampled import group_by_prompt
+from learner.train.scored import Scored, nll_scale, score, spread, texts_of, tokens_of
+from learner.train.spec import Outcome, Work
+from learner.train.validation import Validation, set_apart
 
-BUCKET_ROWS = 8  # run together: few enough for memory, many enough for the matrix products
-KEPT_TOKENS = 128  # of the parent's distribution at each replayed position
+LABELS = {1: "up", -1: "down"}
+MEASURED = 32  # replayed answers by which distances are told
 
 
-class Diverged(Exception):
-    """The loss is no longer a finite number; nothing may be made of these weights."""
-
-
-def train(policy: Policy, rows: Sequence[Row], settings: TrainSettings, report: Callable[[Step], None]) -> float:
-    """Fits the policy's adapter to the rows. Returns the mean loss of the last pass; raises `Diverged`."""
-    rows = [_lead(row, settings.lead_tokens) for row in rows if row.weight > 0]
-    if not rows:
-        raise Diverged("there is no row of any weight to learn from")
-    reference = _reference(policy, rows)
-    optimiser = torch.optim.AdamW(policy.parameters(), lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
-    batches = list(_batches(rows, settings))
-    shift = objective.RunningShift()
-    started_s, seen, last_pass = time.monotonic(), 0, []
-    for number, batch in enumerate(batches, 1):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(number, len(batches))
-        terms = _backward(policy, batch, reference, shift, settings)
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise Diverged(f"the loss diverged at step {number} of {len(batches)} (gradient norm {float(norm)})")
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        seen += len(batch)
-        last_pass = [*last_pass, terms["loss"]][-max(len(batches) // settings.passes, 1) :]
-        rate = seen / (time.monotonic() - started_s)
-        report(Step(number, len(batches), terms["loss"], rate, {**terms, "grad_norm": float(norm)}))
-    return sum(last_pass) / len(last_pass)
+def train(work: Work) -> Outcome:
+    """Fits the policy's adapter to the rows. Raises `Diverged`."""
+    policy, settings = work.policy, work.settings
+    rows = [_lead(row, settings.lead_tokens) for row in work.rows if row.weight > 0]
+    rows, others = set_apart(rows, settings)
+    lesson = MixedLesson(policy, rows, settings)
+    margin = Validation(policy, others, settings).margin if others else None
+    outcome = fit(work, rows, lesson, Brakes(policy.parameters(), settings, margin))
+    return msgspec.structs.replace(outcome, measures={**outcome.measures, **_distances(policy, rows, lesson)})
 
 
 def _lead(row: Row, tokens: int) -> Row:
     """Cuts an answer that is not to be said again to its beginning. A liked answer stays whole: its end is to be learnt."""
-    whole = row.label > 0 or row.better_ids or row.kind is RowKind.DEMONSTRATION
+    liked = row.label > 0 or row.kind in (RowKind.DEMONSTRATION, RowKind.SAMPLED)
+    whole = liked or row.better_ids or row.lesson_from
     return row if whole else msgspec.structs.replace(row, answer_ids=row.answer_ids[:tokens])
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Warm up over a tenth, then fall linearly to a tenth."""
-    warm = max(steps // 10, 1)
-    return step / warm if step <= warm else 1 - 0.9 * (step - warm) / max(steps - warm, 1)
+class MixedLesson:
+    """The daily objective over rows whose reference is taken once. A lesson of `learner.train.loop`."""
+
+    def __init__(self, policy: Policy, rows: Sequence[Row], settings: TrainSettings) -> None:
+        self._policy, self._settings = policy, settings
+        self.reference = take_reference(policy, rows, settings)
+        self._advantages = _advantages([row for row in rows if row.kind is RowKind.SAMPLED])
+        self._shift = objective.RunningShift()
+        self._ranks = Ranks.here(alike=settings.spread)
+
+    def state(self) -> dict[str, float]:
+        return dict(self._shift.means)
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        self._shift.means = dict(state)
+
+    def backward(self, batch: Sequence[Row]) -> dict[str, float]:
+        """Adds the batch's gradient, as many rows at a time as fit; gives the mean of each term over the rows that have it."""
+        settings, terms = self._settings, Terms()
+        shift = self._shift.value if settings.form == "mean" else self._z0(batch)
+        scale = nll_scale(batch, settings.form)
+        share = self._ranks.share(batch)
+        for rows in in_chunks(share, [tokens_of(row) for row in share], settings.chunk_tokens):
+            weight_R = torch.tensor([row.weight for row in rows])
+            loss = (weight_R * self._losses(rows, shift, scale, terms)).sum() / len(batch)
+            loss.backward()
+            terms.total += float(loss.detach())
+        terms.join(self._ranks)
+        self._shift.follow({label: mean for label in LABELS.values() if (mean := terms.mean(f"reward_{label}")) is not None})
+        return {**terms.means(), "loss": terms.total}
+
+    def _losses(self, rows: Sequence[Row], shift: float, scale: float, terms: Terms) -> Tensor:
+        """The loss of each row, in the rows' order, (R,)."""
+        logits_TV, tokens_T, _ = self._policy.logits([text for row in rows for text in texts_of(row)])
+        logps_T = objective.token_logps(logits_TV, tokens_T)
+        scored = score(rows, logps_T, self._settings.form)
+        losses = {
+            RowKind.THUMB: lambda found: self._thumbs(found, shift, scale, terms),
+            RowKind.CORRECTION: lambda found: self._pairs(found, self._settings.nll_weight * scale, terms),
+            RowKind.PREFERENCE: lambda found: self._pairs(found, self._settings.preferred_nll_weight * scale, terms),
+            RowKind.DEMONSTRATION: lambda found: self._demonstrations(found, scale, terms),
+            RowKind.SAMPLED: lambda found: self._sampled(found, logps_T, terms),
+            RowKind.REPLAY: lambda found: self._replay(found, logits_TV, terms),
+        }
+        return spread(rows, scored, {kind: losses[kind](found) for kind, found in scored.items()})
+
+    def _thumbs(self, found: Scored, shift: float, scale: float, terms: Terms) -> Tensor:
+        settings = self._settings
+        label_R = torch.tensor([float(row.label) for row in found.rows])
+        gain_R = found.answer_R - self.reference.answer(found.rows)
+        for label, name in LABELS.items():
+            terms.add(f"reward_{name}", settings.beta * gain_R[label_R == label])
+        terms.add("margin", gain_R * label_R)
+        if settings.form == "sum":
+            vote_R = objective.kto_loss(settings.beta * gain_R, label_R, shift)
+        else:
+            vote_R = objective.thumb_loss(settings.beta * gain_R, label_R, shift)
+        nll_R = -scale * found.answer_R * (label_R > 0)
+        terms.add("thumb", vote_R)
+        terms.add("nll", nll_R[label_R > 0])
+        return vote_R + settings.nll_weight * nll_R
+
+    def _pairs(self, found: Scored, nll_weight: float, terms: Terms) -> Tensor:
+        settings, name = self._settings, found.rows[0].kind.value
+        better, answer = self.reference.better(found.rows), self.reference.answer(found.rows)
+        pair_R = objective.pair_loss(found.better_R, better, found.answer_R, answer, settings.beta, settings.flip_rate)
+        terms.add(name, pair_R)
+        terms.add(f"{name}_nll", -found.better_R)
+        terms.add(f"{name}_margin", (found.better_R - better) - (found.answer_R - answer))
+        return pair_R - nll_weight * found.better_R
+
+    def _demonstrations(self, found: Scored, scale: float, terms: Terms) -> Tensor:
+        nll_R = -scale * found.answer_R
+        terms.add("nll_shown", nll_R)
+        return self._settings.nll_weight * nll_R
+
+    def _sampled(self, found: Scored, logps_T: Tensor, terms: Terms) -> Tensor:
+        """Tokens' losses are added up and divided by a constant: length must earn nothing (see `answers_loss`)."""
+        at_T, rows_T = found.positions()
+        old_T = torch.tensor([logp for row in found.rows for logp in row.logps])
+        advantage_R = torch.tensor([self._advantages[row.id] for row in found.rows])
+        loss_T = clipped_loss(logps_T[at_T], old_T, advantage_R[rows_T], self._settings.ratio_clip)
+        loss_R = objective.row_sums(loss_T, rows_T, len(found.rows)) / self._settings.sample_tokens
+        terms.add("sampled", loss_R)
+        return loss_R
+
+    def _replay(self, found: Scored, logits_TV: Tensor, terms: Terms) -> Tensor:
+        at_T, rows_T = found.positions()
+        replayed_TV = logits_TV[at_T]
+        kl_T = objective.kl_to_reference(replayed_TV, self.reference.distributions(found.rows))
+        kl_R = objective.row_means(kl_T, rows_T, len(found.rows))
+        terms.add("kl", kl_R)
+        terms.add("ending", torch.tensor([self.reference.ending(found.rows, replayed_TV.detach())]))
+        return self._settings.kl_weight * kl_R
+
+    @torch.no_grad()
+    def _z0(self, batch: Sequence[Row]) -> float:
+        """KTO's reference point: KL(policy || reference), estimated by each thumb's prompt with the answer of the one before."""
+        thumbs = [row for row in batch if row.kind is RowKind.THUMB]
+        texts: list[Text] = [(row.prompt_ids, thumbs[place - 1].answer_ids) for place, row in enumerate(thumbs)]
+        if not texts:
+            return 0.0
+        log_ratio_R = self._sums(texts)
+        with self._policy.reference():
+            log_ratio_R = log_ratio_R - self._sums(texts)
+        return self._settings.beta * max(float(log_ratio_R.mean()), 0.0)
+
+    def _sums(self, texts: Sequence[Text]) -> Tensor:
+        logits_TV, tokens_T, texts_T = self._policy.logits(texts)
+        return objective.row_sums(objective.token_logps(logits_TV, tokens_T), texts_T, len(texts))
 
 
-def _batches(rows: Sequence[Row], settings: TrainSettings) -> Iterator[list[Row]]:
-    """Each pass: shuffled, with kinds and labels dealt evenly over the batches."""
-    shuffle = random.Random(settings.seed).shuffle
-    for _ in range(settings.passes):
-        order = _interleave(rows, shuffle)
-        yield from (order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows))
+class Terms:
+    """Named terms of a step, each over the rows that have it, and the loss they add up to."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self._values: defaultdict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, name: str, value_R: Tensor) -> None:
+        if value_R.numel():
+            self._values[name].append(value_R.detach())
+
+    def join(self, ranks: Ranks) -> None:
+        """Makes them those of all ranks' rows."""
+        found = ranks.gather((self.total, dict(self._values)))
+        self.total = sum(total for total, _ in found)
+        self._values.clear()
+        for _, values in found:
+            for name, parts in values.items():
+                self._values[name] += parts
+
+    def mean(self, name: str) -> float | None:
+        return float(torch.cat(self._values[name]).mean()) if name in self._values else None
+
+    def means(self) -> dict[str, float]:
+        return {name: float(torch.cat(values).mean()) for name, values in self._values.items()}
 
 
-def _interleave(rows: Sequence[Row], shuffle: Callable[[list[Row]], None]) -> list[Row]:
-    groups: dict[tuple[str, int], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.kind, row.label), []).append(row)
-    placed: list[tuple[float, Row]] = []
-    for group in groups.values():
-        shuffle(group)
-        placed += [((index + 0.5) / len(group), row) for index, row in enumerate(group)]
-    return [row for _, row in sorted(placed, key=lambda item: item[0])]
+def _advantages(rows: Sequence[Row]) -> dict[str, float]:
+    """How much better than the others to its prompt each sampled answer is, by row id."""
+    if not rows:
+        return {}
+    advantage_R = leave_one_out(torch.tensor([row.reward for row in rows]), group_by_prompt(rows))
+    return dict(zip((row.id for row in rows), advantage_R.tolist(), strict=True))
 
 
-def _length(row: Row) -> int:
-    return len(row.prompt_ids) + max(len(row.answer_ids), len(row.better_ids))
-
-
-def _texts(rows: Sequence[Row]) -> list[tuple[str, Text]]:
-    """The texts rows are made of, by key: each answer, and each correction under the same prompt."""
-    texts: list[tuple[str, Text]] = [(row.id, (row.prompt_ids, row.answer_ids)) for row in rows]
-    return texts + [(f"{row.id}+", (row.prompt_ids, row.better_ids)) for row in rows if row.better_ids]
-
-
-class Reference(NamedTuple):
-    """What the parent says, computed once, as it never changes: mean token log-prob of each text, and its distribution
-    along replayed answers."""
-
-    means: dict[str, float]
-    replayed: dict[str, TopLogps]
-
-
-def _reference(policy: Policy, rows: Sequence[Row]) -> Reference:
-    reference = Reference({}, {})
-    voted = [row for row in rows if row.kind in (RowKind.THUMB, RowKind.CORRECTION)]
-    texts = sorted(_texts(voted), key=lambda item: len(item[1][1]))
-    with policy.reference():
-        for start in range(0, len(texts), BUCKET_ROWS):
-            keys, batch = zip(*texts[start : start + BUCKET_ROWS], strict=True)
-            reference.means.update(zip(keys, _means(policy, batch).tolist(), strict=True))
-        for row in rows:
-            if row.kind is RowKind.REPLAY:
-                reference.replayed[row.id] = objective.top_logps(policy.logits([(row.prompt_ids, row.answer_ids)])[0], KEPT_TOKENS)
-    return reference
-
-
-def _means(policy: Policy, batch: Sequence[Text]) -> Tensor:
-    logits_TV, tokens_T, rows_T = policy.logits(batch)
-    return objective.row_means(objective.token_logps(logits_TV, tokens_T), rows_T, len(batch))
-
-
-def _backward(
-    policy: Policy,
-    batch: Sequence[Row],
-    reference: Reference,
-    shift: objective.RunningShift,
-    settings: TrainSettings,
-) -> dict[str, float]:
-    """Adds the batch's gradient, a few rows of one kind and like length at a time; gives the mean of each term."""
-    parts: dict[str, list[float]] = {}
-    for kind, rows in _buckets(batch):
-        loss_R, terms = LOSSES[kind](policy, rows, reference, shift, settings)
-        weight_R = torch.tensor([row.weight for row in rows])
-        loss = (weight_R * loss_R).sum() / len(batch)
-        loss.backward()
-        parts.setdefault("loss", []).append(float(loss.detach()))
-        for name, value in terms.items():
-            parts.setdefault(name, []).append(value)
-    return {name: sum(values) if name == "loss" else sum(values) / len(values) for name, values in parts.items()}
-
-
-def _buckets(batch: Sequence[Row]) -> Iterator[tuple[RowKind, list[Row]]]:
-    """Rows of one kind, of like length: padding to the longest of a mixed batch would double the work."""
-    for kind in LOSSES:
-        rows = sorted((row for row in batch if row.kind is kind), key=_length)
-        yield from ((kind, rows[at : at + BUCKET_ROWS]) for at in range(0, len(rows), BUCKET_ROWS))
-
-
-def _thumbs(
-    policy: Policy,
-    rows: Sequence[Row],
-    reference: Reference,
-    shift: objective.RunningShift,
-    settings: TrainSettings,
-) -> tuple[Tensor, dict[str, float]]:
-    mean_R = _means(policy, [(row.prompt_ids, row.answer_ids) for row in rows])
-    reference_R = torch.tensor([reference.means[row.id] for row in rows])
-    label_R = torch.tensor([float(row.label) for row in rows])
-    shift_now = shift.update(settings.beta * (mean_R - reference_R), label_R)
-    vote_R = objective.thumb_loss(mean_R, reference_R, label_R, shift_now, settings.beta)
-    nll_R = -mean_R * (label_R > 0)
-    gain_R = (mean_R - reference_R).detach() * label_R
-    terms = {
-        "thumb": float(vote_R.detach().mean()),
-        "nll": float(nll_R.detach().mean()),
-        "margin": float(gain_R.mean()),
-    }
-    return vote_R + settings.nll_weight * nll_R, terms
-
-
-def _corrections(
-    policy: Policy,
-    rows: Sequence[Row],
-    reference: Reference,
-    shift: objective.RunningShift,
-    settings: TrainSettings,
-) -> tuple[Tensor, dict[str, float]]:
-    count = len(rows)
-    mean_2R = _means(policy, [text for _, text in _texts(rows)])
-    reference_2R = torch.tensor([reference.means[key] for key, _ in _texts(rows)])
-    worse_R, better_R = mean_2R[:count], mean_2R[count:]
-    pair_R = objective.pair_loss(better_R, reference_2R[count:], worse_R, reference_2R[:count], settings.beta)
-    return pair_R - settings.nll_weight * better_R, {
-        "pair": float(pair_R.detach().mean()),
-        "nll_better": float(-better_R.detach().mean()),
-    }
-
-
-def _demonstrations(
-    policy: Policy,
-    rows: Sequence[Row],
-    reference: Reference,
-    shift: objective.RunningShift,
-    settings: TrainSettings,
-) -> tuple[Tensor, dict[str, float]]:
-    nll_R = -_means(policy, [(row.prompt_ids, row.answer_ids) for row in rows])
-    return settings.nll_weight * nll_R, {"nll_shown": float(nll_R.detach().mean())}
-
-
-def _replay(
-    policy: Policy,
-    rows: Sequence[Row],
-    reference: Reference,
-    shift: objective.RunningShift,
-    settings: TrainSettings,
-) -> tuple[Tensor, dict[str, float]]:
-    texts = [(row.prompt_ids, row.answer_ids) for row in rows]
-    logits_TV, _, rows_T = policy.logits(texts)
-    kept = [reference.replayed[row.id] for row in rows]
-    parent = TopLogps(torch.cat([top.logps_TK for top in kept]), torch.cat([top.tokens_TK for top in kept]))
-    kl_R = objective.row_means(objective.kl_to_reference(logits_TV, parent), rows_T, len(rows))
-    return settings.kl_weight * kl_R, {"kl": float(kl_R.detach().mean())}
-
-
-LOSSES = {
-    RowKind.THUMB: _thumbs,
-    RowKind.CORRECTION: _corrections,
-    RowKind.DEMONSTRATION: _demonstrations,
-    RowKind.REPLAY: _replay,
-}
+def _distances(policy: Policy, rows: Sequence[Row], lesson: MixedLesson) -> dict[str, float]:
+    """Mean KL per token on replayed answers, of the live version and of base to what has been learnt."""
+    replayed = [row for row in rows if row.kind is RowKind.REPLAY][:MEASURED]
+    if not replayed:
+        return {}
+    found: dict[str, list[float]] = {"kl_live": [], "kl_base": []}
+    for row in replayed:
+        with policy.base():
+            base = objective.top_logps(policy.logits(texts_of(row))[0], KEPT_TOKENS)
+        with torch.no_grad():
+            logits_TV = policy.logits(texts_of(row))[0]
+        found["kl_live"].append(float(objective.kl_to_reference(logits_TV, lesson.reference.distributions([row])).mean()))
+        found["kl_base"].append(float(objective.kl_to_reference(logits_TV, base).mean()))
+    return {name: sum(values) / len(values) for name, values in found.items()}

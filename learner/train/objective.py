@@ -8,6 +8,7 @@ BCO's reward shift, arXiv 2404.04656).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -21,23 +22,40 @@ def token_logps(logits_TV: Tensor, tokens_T: Tensor) -> Tensor:
     return logits_TV.gather(1, tokens_T[:, None]).squeeze(1) - logits_TV.logsumexp(dim=1)
 
 
+def row_sums(values_T: Tensor, rows_T: Tensor, rows: int) -> Tensor:
+    """The sum over each row's positions, (R,); 0 for a row without any. `rows_T` says whose a position is."""
+    return values_T.new_zeros(rows).index_add(0, rows_T, values_T)
+
+
 def row_means(values_T: Tensor, rows_T: Tensor, rows: int) -> Tensor:
-    """The mean over each row's positions, (R,); 0 for a row without any. `rows_T` says whose a position is."""
-    sums_R = values_T.new_zeros(rows).index_add(0, rows_T, values_T)
+    """The mean over each row's positions, (R,); 0 for a row without any."""
+    sums_R = row_sums(values_T, rows_T, rows)
     counts_R = values_T.new_zeros(rows).index_add(0, rows_T, torch.ones_like(values_T))
     return sums_R / counts_R.clamp(min=1)
 
 
-def thumb_loss(mean_R: Tensor, reference_R: Tensor, label_R: Tensor, shift: Tensor, beta: float) -> Tensor:
-    """softplus(-y (r - shift)) with r = beta (mean log pi - mean log pi_ref), (R,). `shift` carries no gradient."""
-    reward_R = beta * (mean_R - reference_R)
-    return F.softplus(-label_R * (reward_R - shift.detach()))
+def thumb_loss(reward_R: Tensor, label_R: Tensor, shift: float) -> Tensor:
+    """softplus(-y (r - shift)) with r = beta (log pi - log pi_ref), (R,)."""
+    return F.softplus(-label_R * (reward_R - shift))
 
 
-def pair_loss(better_R: Tensor, better_reference_R: Tensor, worse_R: Tensor, worse_reference_R: Tensor, beta: float) -> Tensor:
-    """DPO (arXiv 2305.18290) on length-averaged log-probs: -log sigmoid(beta (gain of better - gain of worse)), (R,)."""
-    gain_R = (better_R - better_reference_R) - (worse_R - worse_reference_R)
-    return F.softplus(-beta * gain_R)
+def kto_loss(reward_R: Tensor, label_R: Tensor, shift: float) -> Tensor:
+    """KTO (arXiv 2402.01306, eq. 8) with both kinds weighed alike: 1 - sigmoid(y (r - z0)), (R,)."""
+    return 1 - torch.sigmoid(label_R * (reward_R - shift))
+
+
+def pair_loss(
+    better_R: Tensor, better_reference_R: Tensor, worse_R: Tensor, worse_reference_R: Tensor, beta: float, flip_rate: float = 0.0
+) -> Tensor:
+    """DPO (arXiv 2305.18290): -log sigmoid(h) with h = beta (gain of better - gain of worse), (R,).
+
+    Where a share `flip_rate` of preferences is the wrong way round, its unbiased form (rDPO, arXiv 2403.00409, eq. 10):
+    ((1 - e) loss(h) - e loss(-h)) / (1 - 2 e).
+    """
+    gain_R = beta * ((better_R - better_reference_R) - (worse_R - worse_reference_R))
+    if not flip_rate:
+        return F.softplus(-gain_R)
+    return ((1 - flip_rate) * F.softplus(-gain_R) - flip_rate * F.softplus(gain_R)) / (1 - 2 * flip_rate)
 
 
 class TopLogps(NamedTuple):
@@ -69,17 +87,19 @@ def kl_to_reference(logits_TV: Tensor, reference: TopLogps) -> Tensor:
 class RunningShift:
     """The reward both kinds of vote are weighed against: the mean of the two kinds' means, followed slowly.
 
-    Weighing the kinds equally keeps a crowd of one kind from moving the line.
+    Weighing the kinds equally keeps a crowd of one kind from moving the line. It moves between steps, never within one:
+    all rows of a step are weighed against the same.
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
         self.momentum = momentum
-        self._means: dict[int, float] = {}
+        self.means: dict[str, float] = {}  # by kind of vote, "up" and "down"
 
-    def update(self, reward_R: Tensor, label_R: Tensor) -> Tensor:
-        for label in (1, -1):
-            chosen = reward_R.detach()[label_R == label]
-            if len(chosen):
-                mean = float(chosen.mean())
-                self._means[label] = self.momentum * self._means.get(label, mean) + (1 - self.momentum) * mean
-        return reward_R.new_tensor(sum(self._means.values()) / max(len(self._means), 1))
+    @property
+    def value(self) -> float:
+        return sum(self.means.values()) / max(len(self.means), 1)
+
+    def follow(self, step_means: Mapping[str, float]) -> None:
+        """Takes in the mean reward of a step's votes of each kind that it had."""
+        for kind, mean in step_means.items():
+            self.means[kind] = self.momentum * self.means.get(kind, mean) + (1 - self.momentum) * mean

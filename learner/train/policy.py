@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,79 +16,114 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from learner.machine import Precision, resolve
+from learner.machine import Precision
+from learner.train.pack import Packed, Text, pack
+from learner.train.place import find_dtype, place
 
-Text = tuple[Sequence[int], Sequence[int]]  # prompt ids, answer ids
+NOTHING = 0  # stands where a token would follow; it is never run
 
 
 class Policy:
     """A continued adapter and its reference. Trainable weights are float32; products run in `precision`."""
 
-    def __init__(self, model_dir: Path, parent_dir: Path, precision: Precision = "auto") -> None:
-        self._dtype = torch.bfloat16 if resolve(precision) == "bfloat16" else torch.float32
+    def __init__(self, model_dir: Path, parent_dir: Path, precision: Precision = "auto", spread: bool = False) -> None:
+        self._dtype = find_dtype(precision)
         base = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=self._dtype, attn_implementation="eager"
         )  # on short rows faster than sdpa
         base.config.use_cache = False
-        self._peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
-        self._peft.load_adapter(parent_dir, "reference", is_trainable=False)
-        self._peft.set_adapter("default")
-        self._peft.eval()  # no dropout anywhere: the same rows give the same loss
-        self._causal = self._peft.get_base_model()
-        for module in self._peft.modules():
+        self.peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
+        self.peft.load_adapter(parent_dir, "reference", is_trainable=False)
+        self.peft.set_adapter("default")
+        self.peft.eval()  # no dropout anywhere: the same rows give the same loss
+        self._causal: Any = self.peft.get_base_model()
+        for module in self.peft.modules():
             if isinstance(module, LoraLayer):
                 module.cast_input_dtype_enabled = False  # autocast casts A and B, which are small; PEFT would cast x
         self._open_zero_adapter()
+        self._device = place(self.peft, spread)
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        return [parameter for parameter in self._peft.parameters() if parameter.requires_grad]
+        return [parameter for parameter in self.peft.parameters() if parameter.requires_grad]
+
+    @property
+    def end_token(self) -> int | None:
+        """The token that ends a turn, where the model says which."""
+        ends = self._causal.generation_config.eos_token_id or self._causal.config.eos_token_id
+        end: int | None = ends[0] if isinstance(ends, list) else ends
+        return end
 
     @contextmanager
     def reference(self) -> Iterator[None]:
         """Inside, the model is the frozen parent and keeps no gradient."""
         trainable = self.parameters()
-        self._peft.set_adapter("reference")
+        self.peft.set_adapter("reference")
         try:
             with torch.no_grad():
                 yield
         finally:
-            self._peft.set_adapter("default")
+            self.peft.set_adapter("default")
             for parameter in trainable:
                 parameter.requires_grad_(True)
 
-    def logits(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor, Tensor]:
-        """Runs a batch; gives (logits_TV, tokens_T, rows_T) of the answers' positions, laid end to end.
+    @contextmanager
+    def base(self) -> Iterator[None]:
+        """Inside, the model is base, without an adapter, and keeps no gradient."""
+        with self.peft.disable_adapter(), torch.no_grad():
+            yield
 
-        The head, most of a small model's cost, runs over answer positions only.
+    def logits(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs a batch; gives (logits_TV, tokens_T, texts_T) of the answers' positions, laid end to end.
+
+        A prompt that several answers share is computed once. The head, most of a small model's cost, runs over answer
+        positions only.
         """
-        width = max(len(prompt) + len(answer) for prompt, answer in texts)
-        ids = torch.zeros(len(texts), width, dtype=torch.long)
-        attended = torch.zeros(len(texts), width, dtype=torch.long)
-        rows, positions, tokens = [], [], []
-        for row, (prompt, answer) in enumerate(texts):
-            length = len(prompt) + len(answer)
-            ids[row, :length] = torch.tensor([*prompt, *answer])
-            attended[row, :length] = 1
-            rows += [row] * len(answer)
-            positions += range(len(prompt) - 1, length - 1)
-            tokens += answer
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            hidden = self._causal.model(input_ids=ids, attention_mask=attended).last_hidden_state
-            rows_T = torch.tensor(rows, dtype=torch.long)
-            logits_TV = self._causal.lm_head(hidden[rows_T, torch.tensor(positions, dtype=torch.long)])
-        return logits_TV, torch.tensor(tokens, dtype=torch.long), rows_T
+        packed = self._pack(texts)
+        states_TD = self._states(packed)
+        with self._autocast():
+            return self._causal.lm_head(states_TD), packed.tokens_T, packed.texts_T
+
+    def last_states(self, texts: Sequence[Text]) -> Tensor:
+        """The last layer's state after each text's last token, (N, D) in float32."""
+        packed = self._pack([(prompt, (*answer, NOTHING)) for prompt, answer in texts])
+        last_N = torch.tensor([len(answer) + 1 for _, answer in texts], device=self._device).cumsum(0) - 1
+        return self._states(packed)[last_N].float()
+
+    def _pack(self, texts: Sequence[Text]) -> Packed:
+        with torch.device("cpu"):  # many small steps
+            packed = pack(texts)
+        return packed.to(self._device)
+
+    def _states(self, packed: Packed) -> Tensor:
+        """The last layer's state where each answer token is predicted, (T, D)."""
+        with self._autocast():
+            state_BWD = self._causal.model(
+                input_ids=packed.ids_BW,
+                position_ids=packed.positions_BW,
+                attention_mask=self._mask(packed.seen_BWW),
+            ).last_hidden_state
+        state_TD: Tensor = state_BWD.flatten(0, 1)[packed.at_T]
+        return state_TD
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16)
+
+    def _mask(self, seen_BWW: Tensor) -> Tensor:
+        """What is added to attention's scores, (B, 1, W, W)."""
+        mask = torch.zeros_like(seen_BWW, dtype=self._dtype).masked_fill_(~seen_BWW, torch.finfo(self._dtype).min)
+        return mask[:, None]
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         """The learning adapter, named as PEFT saves it."""
         from peft import get_peft_model_state_dict
 
-        state = get_peft_model_state_dict(self._peft, adapter_name="default", save_embedding_layers=False)
+        state = get_peft_model_state_dict(self.peft, adapter_name="default", save_embedding_layers=False)
         return {name: tensor.detach().float().contiguous() for name, tensor in state.items()}
 
     def _open_zero_adapter(self) -> None:
         """Gives A of an all-zero adapter LoRA's usual random start: with A and B both zero nothing could be learnt."""
         generator = torch.Generator().manual_seed(0)
-        for name, parameter in self._peft.named_parameters():
+        for name, parameter in self.peft.named_parameters():
             if ".lora_A.default." in name and not parameter.any():
                 bound = 1 / parameter.shape[1] ** 0.5  # kaiming_uniform with a = sqrt(5), as PEFT starts A
                 with torch.no_grad():

@@ -6,11 +6,22 @@ In its folder: `job.json` and `dataset.jsonl` in, `metrics.jsonl` (one line a st
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from learner.config import TrainSettings
+from learner.rows import Row
+
+if TYPE_CHECKING:
+    from learner.train.policy import Policy
 
 JOB, ROWS, METRICS, RESULT, ADAPTER = "job.json", "dataset.jsonl", "metrics.jsonl", "result.json", "adapter"
+REWARD = "reward"  # what the method of that name leaves instead of an adapter
+CHECKPOINTS = "checkpoints"  # of an unfinished run; nobody else reads them
 
 
 class Job(Struct, frozen=True):
@@ -43,10 +54,36 @@ class Probe(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """`error` says why there is no adapter; otherwise `probes` are there."""
+    """`error` says why there is no adapter; otherwise `probes` are there. `measures` are the method's own, by name."""
 
     error: str | None
     probes: list[Probe]
     rows: int
     seconds: float
     final_loss: float | None = None
+    measures: dict[str, float] = {}
+    stopped: str = ""  # why training ended before its last step; empty where it did not
+
+
+class Diverged(Exception):
+    """The loss is no longer a finite number; nothing may be made of these weights."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a method gets: the model with the adapter to be taught, what to teach it, and where it may keep checkpoints."""
+
+    policy: Policy
+    rows: Sequence[Row]  # to learn from
+    heldout: Sequence[Row]  # to measure by, never to learn or choose from
+    settings: TrainSettings
+    folder: Path  # the job's; what a method keeps there for a resumed run lies below `CHECKPOINTS`
+    report: Callable[[Step], None]
+
+
+class Outcome(Struct, frozen=True):
+    """What a method has done to the policy. `measures` are figures of its own, such as a held-out perplexity."""
+
+    final_loss: float  # mean of the last pass
+    measures: dict[str, float] = {}
+    stopped: str = ""  # why it ended before its last step; empty where it did not

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from learner.adapter import make_zero_adapter
+from tests.learner.jobs import make_job
 from tests.learner.tiny import RANK, save_model
 
 
@@ -26,4 +27,14 @@ def zero_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The adapter that changes nothing; tests copy it before they spoil it."""
     folder = tmp_path_factory.mktemp("adapters") / "base"
     make_zero_adapter(model_dir, folder, RANK)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def alone(model_dir: Path, zero_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job that one process has done; what several do together is held against it."""
+    from learner.train import job  # only here: it takes seconds
+
+    folder = make_job(tmp_path_factory.mktemp("alone") / "job", model_dir, zero_dir)
+    assert job.run(folder).error is None
     return folder

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -13,15 +17,18 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from learner.adapter import AdapterError, Card, check_adapter, write_adapter
+from learner.adapter import WEIGHTS, AdapterError, Card, check_adapter, write_adapter
 from learner.config import TrainSettings
 from learner.model import model_sha256
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train import job
-from learner.train.mixed import LOSSES, Diverged, train
+from learner.train.checkpoint import NEWEST
+from learner.train.methods import READS
+from learner.train.mixed import MixedLesson, train
 from learner.train.objective import kl_to_reference, row_means, token_logps, top_logps
-from learner.train.policy import Policy, Text
-from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Job, Result, Step
+from learner.train.pack import Text
+from learner.train.policy import Policy
+from learner.train.spec import ADAPTER, CHECKPOINTS, JOB, METRICS, RESULT, ROWS, Diverged, Job, Result, Step, Work
 from tests.learner.tiny import RANK, SETTINGS, corrections, replays, thumbs, weighed
 
 
@@ -33,7 +40,8 @@ def policy(model_dir: Path, zero_dir: Path) -> Policy:
 
 def trained(policy: Policy, rows: Sequence[Row], **changes: object) -> list[Step]:
     steps: list[Step] = []
-    train(policy, rows, msgspec.structs.replace(SETTINGS, **changes), steps.append)
+    with TemporaryDirectory() as folder:
+        train(Work(policy, rows, [], msgspec.structs.replace(SETTINGS, **changes), Path(folder), steps.append))
     return steps
 
 
@@ -87,6 +95,27 @@ def test_a_demonstration_is_raised_as_supervised_fine_tuning_raises_it(policy: P
     steps = trained(policy, rows)
     assert gain(policy, answers(rows)) > 0.3
     assert all(step.loss == pytest.approx(step.terms["nll_shown"], abs=1e-5) for step in steps)
+
+
+def test_sampled_answers_of_more_reward_are_raised_over_the_others_to_their_prompt(policy: Policy) -> None:
+    rows = [row for pair in zip(thumbs(8), thumbs(8, seed=3), strict=True) for row in pair]
+    asked = [msgspec.structs.replace(row, prompt_ids=rows[at // 2 * 2].prompt_ids) for at, row in enumerate(rows)]
+    with torch.no_grad():
+        logits_TV, tokens_T, texts_T = policy.logits(answers(asked))
+        logps_T = token_logps(logits_TV, tokens_T)
+    sampled = [
+        msgspec.structs.replace(
+            row,
+            id=f"sampled-{at}",
+            kind=RowKind.SAMPLED,
+            label=0,
+            reward=5.0 * (at % 2),
+            logps=tuple(logps_T[texts_T == at].tolist()),
+        )
+        for at, row in enumerate(asked)
+    ]
+    trained(policy, sampled)
+    assert gain(policy, answers(sampled[1::2])) > gain(policy, answers(sampled[::2])) + 0.1
 
 
 def test_replay_alone_leaves_the_policy_where_it_was(policy: Policy) -> None:
@@ -201,6 +230,10 @@ def job_folder(folder: Path, model_dir: Path, parent_dir: Path, rows: Sequence[R
     return folder
 
 
+def steps_in(folder: Path) -> list[Step]:
+    return [msgspec.json.decode(line, type=Step) for line in (folder / METRICS).read_bytes().splitlines()]
+
+
 def result_in(folder: Path) -> Result:
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=Result)
 
@@ -215,7 +248,7 @@ def test_a_job_leaves_an_adapter_that_can_be_served_with_proof_that_it_learnt(
     assert result == result_in(folder) and result.error is None
     assert result.rows == len(rows)  # those held out are never seen
     assert check_adapter(folder / ADAPTER, model_dir, RANK) == Card(model_sha256(model_dir), "base", "dataset-1")
-    steps = [msgspec.json.decode(line, type=Step) for line in (folder / METRICS).read_bytes().splitlines()]
+    steps = steps_in(folder)
     assert [step.step for step in steps] == [*range(1, steps[-1].steps + 1)] and len(steps) == 12
     assert all(math.isfinite(step.loss) and {"loss", "grad_norm"} <= step.terms.keys() for step in steps)
     assert result.final_loss == pytest.approx(sum(step.loss for step in steps[-3:]) / 3)
@@ -268,6 +301,27 @@ def test_a_job_run_again_replaces_what_an_interrupted_one_left(model_dir: Path, 
     assert not (folder / f"{ADAPTER}.tmp").exists()
 
 
+def test_a_job_killed_outright_and_run_again_makes_the_adapter_of_one_that_was_not(
+    model_dir: Path, zero_dir: Path, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(SETTINGS, passes=40, checkpoint_steps=5, precision="float32")
+    folders = [job_folder(tmp_path / name, model_dir, zero_dir, thumbs(16), settings) for name in ("killed", "whole")]
+    command = [sys.executable, "-m", "learner.train.job"]
+    process = subprocess.Popen([*command, str(folders[0])])
+    while not (folders[0] / CHECKPOINTS / NEWEST).exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (folders[0] / RESULT).exists()
+    for folder in folders:
+        subprocess.run([*command, str(folder)], check=True)
+    killed, whole = ((folder / ADAPTER / WEIGHTS).read_bytes() for folder in folders)
+    assert killed == whole
+    numbers = [[step.step for step in steps_in(folder)] for folder in folders]
+    assert numbers[0] == numbers[1] == list(range(1, 81))
+
+
 def test_a_parent_of_another_rank_makes_no_adapter(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, rank=2 * RANK, passes=1)
     folder = job_folder(tmp_path / "job", model_dir, zero_dir, thumbs(8), settings)
@@ -278,5 +332,7 @@ def test_a_parent_of_another_rank_makes_no_adapter(model_dir: Path, zero_dir: Pa
         check_adapter(zero_dir, model_dir, settings.rank)
 
 
-def test_every_kind_of_row_can_be_learnt_from() -> None:
-    assert set(LOSSES) == set(RowKind)
+def test_every_kind_of_row_that_is_read_can_be_learnt_from(policy: Policy) -> None:
+    for kind in READS["mixed"]:
+        row = msgspec.structs.replace(corrections(1)[0], kind=kind, logps=(-1.0,) * len(corrections(1)[0].answer_ids))
+        assert math.isfinite(MixedLesson(policy, [row], SETTINGS).backward([row])["loss"])

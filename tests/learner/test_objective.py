@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, tensor
@@ -9,8 +10,10 @@ from torch import Tensor, tensor
 from learner.train.objective import (
     RunningShift,
     kl_to_reference,
+    kto_loss,
     pair_loss,
     row_means,
+    row_sums,
     thumb_loss,
     token_logps,
     top_logps,
@@ -45,20 +48,33 @@ def test_a_long_answer_counts_no_more_than_a_short_one() -> None:
 
 
 def test_a_thumb_up_raises_the_log_prob_and_a_thumb_down_lowers_it() -> None:
-    mean_R = tensor([-2.0, -2.0], requires_grad=True)
-    thumb_loss(mean_R, tensor([-2.0, -2.0]), tensor([1.0, -1.0]), tensor(0.1), beta=3.0).sum().backward()
-    assert mean_R.grad is not None
-    descent = -mean_R.grad
-    assert descent[0] > 0 > descent[1]
+    for loss in (thumb_loss, kto_loss):
+        reward_R = tensor([0.0, 0.0], requires_grad=True)
+        loss(reward_R, tensor([1.0, -1.0]), 0.1).sum().backward()
+        assert reward_R.grad is not None
+        descent = -reward_R.grad
+        assert descent[0] > 0 > descent[1]
 
 
-def test_the_shift_moves_the_line_but_carries_no_gradient() -> None:
-    shift = tensor(0.5, requires_grad=True)
-    reward_R = tensor([-1.0], requires_grad=True)
-    loss_R = thumb_loss(reward_R, tensor([-2.0]), tensor([1.0]), shift, beta=2.0)
-    torch.testing.assert_close(loss_R, -F.logsigmoid(tensor([2.0 * 1.0 - 0.5])))
-    loss_R.sum().backward()
-    assert shift.grad is None and reward_R.grad is not None
+def test_a_thumb_is_weighed_against_the_shift() -> None:
+    reward_R, label_R = tensor([2.0, 2.0]), tensor([1.0, -1.0])
+    torch.testing.assert_close(thumb_loss(reward_R, label_R, 0.5), -F.logsigmoid(tensor([1.5, -1.5])))
+    torch.testing.assert_close(kto_loss(reward_R, label_R, 0.5), 1 - torch.sigmoid(tensor([1.5, -1.5])))
+
+
+def test_row_sums_are_row_means_by_the_number_of_positions() -> None:
+    values_T, rows_T = some(9), tensor([0, 0, 2, 2, 2, 2, 3, 3, 3])
+    counts_R = tensor([2.0, 1.0, 4.0, 3.0])
+    torch.testing.assert_close(row_sums(values_T, rows_T, 4), row_means(values_T, rows_T, 4) * counts_R)
+
+
+def test_the_robust_pair_loss_is_in_the_mean_over_flips_the_loss_without_them() -> None:
+    """What makes it unbiased (arXiv 2403.00409): with a share e of the pairs turned round, its expectation is DPO's loss."""
+    better_R, better_reference_R, worse_R, worse_reference_R = some(4, 6)
+    right = (better_R, better_reference_R, worse_R, worse_reference_R)
+    turned = (worse_R, worse_reference_R, better_R, better_reference_R)
+    expected_R = 0.8 * pair_loss(*right, 3.0, flip_rate=0.2) + 0.2 * pair_loss(*turned, 3.0, flip_rate=0.2)
+    torch.testing.assert_close(expected_R, pair_loss(*right, 3.0))
 
 
 def test_pair_loss_is_minus_log_sigmoid_of_the_difference_of_gains() -> None:
@@ -103,15 +119,15 @@ def test_kl_by_the_likeliest_tokens_never_exceeds_the_whole() -> None:
 
 
 def test_a_crowd_of_one_kind_does_not_move_the_running_shift() -> None:
-    alone, crowded = RunningShift(), RunningShift()
-    few = alone.update(tensor([1.0, -0.5]), tensor([1.0, -1.0]))
-    many = crowded.update(tensor([1.0] * 50 + [-0.5]), tensor([1.0] * 50 + [-1.0]))
-    torch.testing.assert_close(few, many)
-    torch.testing.assert_close(few, tensor(0.25))
+    """The shift lies between the means of the kinds, however many votes each had."""
+    shift = RunningShift()
+    shift.follow({"up": 1.0, "down": -1.0})
+    assert shift.value == 0.0
 
 
 def test_the_running_shift_follows_slowly_and_a_kind_that_is_absent_stays() -> None:
     shift = RunningShift(momentum=0.9)
-    shift.update(tensor([1.0, -1.0]), tensor([1.0, -1.0]))
-    moved = shift.update(tensor([2.0]), tensor([1.0]))
-    torch.testing.assert_close(moved, tensor((1.1 - 1.0) / 2))
+    assert shift.value == 0.0
+    shift.follow({"up": 1.0, "down": -1.0})
+    shift.follow({"up": 2.0})
+    assert shift.value == pytest.approx((1.1 - 1.0) / 2)

@@ -74,8 +74,11 @@ class LetterTokens:
     def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         return [ord(letter) for role, content in turns for letter in f"<{role}>{content}"]
 
+    def text(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
     def answer(self, text: str) -> list[int]:
-        return [*map(ord, text), 0]
+        return [*self.text(text), 0]
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids))
