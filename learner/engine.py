@@ -94,8 +94,23 @@ class _Models(Struct):
     data: list[_Model]
 
 
+class Drawn(Struct, frozen=True):
+    """An answer as it was drawn, with the log-prob of each token. `whole` where it came to an end by itself."""
+
+    token_ids: tuple[int, ...]
+    logps: tuple[float, ...]
+    whole: bool
+
+
+class _TokenLogprobs(Struct):
+    token_logprobs: list[float | None] = []
+
+
 class _TextChoice(Struct):
     prompt_logprobs: list[dict[str, Any] | None] | None = None
+    token_ids: list[int] | None = None
+    logprobs: _TokenLogprobs | None = None
+    finish_reason: str | None = None
 
 
 class _Text(Struct):
@@ -166,12 +181,37 @@ class Engine:
             "priority": priority,
             "vllm_xargs": {SCORE_FROM: start},  # a shared beginning need not be computed again
         }
+        text = await self._continue(body, model, "log-probs")
+        rows = text.choices[0].prompt_logprobs or []
+        return [row[str(token)]["logprob"] for row, token in zip(rows[start:], token_ids[start:], strict=True) if row]
+
+    async def draw(self, model: str, prompt_ids: Sequence[int], answers: int, max_tokens: int, seed: int) -> list[Drawn]:
+        """So many answers by `model` to a prompt of token ids, drawn from its own distribution as it is, at low priority.
+
+        The n-th is drawn by `seed` + n: the same seed gives the same answers. Raises `EngineError` also when
+        another model answered, or when an answer's log-probs are not all there.
+        """
+        body = {
+            "model": model,
+            "prompt": list(prompt_ids),
+            "n": answers,
+            "max_tokens": max_tokens,
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "seed": seed,
+            "logprobs": 0,  # of the drawn token alone
+            "return_token_ids": True,
+            "priority": LOW_PRIORITY,
+        }
+        text = await self._continue(body, model, "answers")
+        return [_drawn(choice) for choice in text.choices]
+
+    async def _continue(self, body: dict[str, object], model: str, wanted: str) -> _Text:
         async with self._post("/v1/completions", body, {}) as response:
             text = msgspec.json.decode(await response.read(), type=_Text)
         if text.model != model:
-            raise EngineError(500, f"asked {model!r} for log-probs, but {text.model!r} answered")
-        rows = text.choices[0].prompt_logprobs or []
-        return [row[str(token)]["logprob"] for row, token in zip(rows[start:], token_ids[start:], strict=True) if row]
+            raise EngineError(500, f"asked {model!r} for {wanted}, but {text.model!r} answered")
+        return text
 
     async def models(self) -> dict[str, str | None]:
         """Names of what can be asked for, each with the folder it was loaded from."""
@@ -279,6 +319,14 @@ def _message_of(data: bytes) -> str:
     except msgspec.DecodeError:
         return data[:500].decode(errors="replace")
     return envelope.error.message or envelope.message or data[:500].decode(errors="replace")
+
+
+def _drawn(choice: _TextChoice) -> Drawn:
+    token_ids, logps = choice.token_ids or [], choice.logprobs.token_logprobs if choice.logprobs else []
+    known = tuple(logp for logp in logps if logp is not None)
+    if len(known) != len(token_ids):
+        raise EngineError(500, f"an answer of {len(token_ids)} tokens came with {len(known)} log-probs")
+    return Drawn(tuple(token_ids), known, choice.finish_reason == "stop")
 
 
 def _metric(text: str, name: str) -> float:

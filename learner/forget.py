@@ -21,6 +21,7 @@ from learner.engine import EngineError
 from learner.failpoint import failpoint
 from learner.rebuild import erase_tainted
 from learner.rows import Row, read_rows, write_rows
+from learner.train.rewards import remove_rewards
 from learner.workfiles import clear_ended
 from storage import adapters, audit, cycles, datasets, erase
 from storage.artifacts import ADAPTERS, DATASETS, ArtifactError
@@ -93,15 +94,16 @@ async def _cancel_cycle(connection: AsyncConnection, now_s: float) -> None:
 
 
 async def _rewrite_datasets(context: Context) -> int:
-    """Writes the files anew that have rows their manifests no longer name; gives how many."""
+    """Writes the files anew that have rows their manifests no longer name, and removes what rewards by them; gives how many."""
     overfull = await context.database.read(datasets.select_overfull)
+    removed = await remove_rewards(context, {dataset.id for dataset in overfull})  # first: afterwards nothing names them
     for dataset in overfull:
         rows = await context.database.read(partial(datasets.select_rows, dataset_id=dataset.id))
         named = {row.message_id for row in rows if row.split != datasets.DROPPED}
         path, left, sha256 = await asyncio.to_thread(_rewrite, context, dataset, named)
         note = partial(datasets.update_file, id=dataset.id, path=path, rows=left, file_sha256=sha256)
         await context.database.write(note)
-    return len(overfull)
+    return len(overfull) + removed
 
 
 def _rewrite(context: Context, dataset: Dataset, named: set[str]) -> tuple[str, int, str]:

@@ -1,8 +1,8 @@
 """Files and folders that last: written aside, published whole, and never changed.
 
 Below the home, `artifacts/tmp` holds work in progress, thrown away at start; `artifacts/adapters` one folder per adapter;
-`artifacts/datasets` one file per dataset; `artifacts/reports` what is written about cycles. Where services share a store,
-it has the same paths, and what is here is a copy that can be fetched again.
+`artifacts/datasets` one file per dataset; `artifacts/reports` what is written about cycles; `artifacts/rewards` one folder
+per reward model. Where services share a store, it has the same paths, and what is here is a copy that can be fetched again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from storage.store import Store
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 ADAPTERS, DATASETS, REPORTS = "artifacts/adapters", "artifacts/datasets", "artifacts/reports"
+REWARDS = "artifacts/rewards"
 
 
 class Artifacts:
@@ -30,7 +31,7 @@ class Artifacts:
         """Makes the folders that are missing. `store` is an fsspec URL. Raises ArtifactError for one that no driver knows."""
         self.home = home
         self._temporary = home / "artifacts" / "tmp"
-        for folder in (self._temporary, *(home / kind for kind in (ADAPTERS, DATASETS, REPORTS))):
+        for folder in (self._temporary, *(home / kind for kind in (ADAPTERS, DATASETS, REPORTS, REWARDS))):
             folder.mkdir(parents=True, exist_ok=True)
         self._store = None if store is None else Store(store)
         self._placing = threading.Lock()  # two who miss the same artifact both put it in place
@@ -46,6 +47,10 @@ class Artifacts:
     def report_file(self, name: str) -> Path:
         """Where the report of this name is, or will be; ValueError as of `adapter_dir`."""
         return self.home / REPORTS / _checked("report", name)
+
+    def reward_dir(self, name: str) -> Path:
+        """Where the reward model of this name is, or will be; ValueError as of `adapter_dir`."""
+        return self.home / REWARDS / _checked("reward model", name)
 
     def temporary_dir(self) -> Path:
         """A new empty folder on the same filesystem, to be filled and then published."""
@@ -107,7 +112,7 @@ class Artifacts:
         return target
 
     def published(self, kind: str) -> list[Path]:
-        """What there is of ADAPTERS, DATASETS or REPORTS, here or in the store. ArtifactError if the store fails."""
+        """What there is of ADAPTERS, DATASETS, REPORTS or REWARDS, here or in the store. ArtifactError if the store fails."""
         names = {path.name for path in (self.home / kind).iterdir()}
         if self._store is not None:
             names |= self._store.names(kind)
