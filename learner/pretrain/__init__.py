@@ -1,0 +1,1 @@
+"""Pre-training into a new base model: all weights of the served one go on learning, or new ones begin at random."""
