@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context, NothingToLearn
+from learner.curate.enough import NEEDS_FEEDBACK, reads_feedback
 from storage import cycles, feedback, reviews
 from storage.records import Cycle, Evidence
 
@@ -16,7 +17,7 @@ FILE = "evidence.jsonl"
 
 
 class Collected(Struct, frozen=True):
-    """`watermark` is the newest feedback row that is in the file."""
+    """`watermark` is the newest feedback row that the cycle uses up."""
 
     watermark: int
     answers: int
@@ -25,15 +26,18 @@ class Collected(Struct, frozen=True):
 
 
 async def collect(context: Context, cycle: Cycle, may_be_none: bool = False) -> Collected:
-    """Writes the evidence, oldest first, at most `row_budget` answers. Raises `NothingToLearn` if there must be some."""
+    """Writes the evidence, oldest first, at most `row_budget` answers. Raises `NothingToLearn` if there must be some.
+
+    A method that learns from nothing that people said has it only to be judged by: it stays new for the next cycle.
+    """
     limit = context.settings.curate.row_budget
     after, fresh, held = await context.database.read(lambda connection: select_all_evidence(connection, limit))
     evidence = sorted([*fresh, *held], key=lambda item: item.position)
-    if not evidence and not may_be_none:
+    if not evidence and not may_be_none and cycle.method in NEEDS_FEEDBACK:
         raise NothingToLearn("no answer has had a vote, comment or correction since the last cycle that learnt")
     write_evidence(context.folder(cycle.id) / FILE, evidence)
     return Collected(
-        watermark=max((item.position for item in fresh), default=after),
+        watermark=max((item.position for item in fresh), default=after) if reads_feedback(cycle.method) else after,
         answers=len(evidence),
         people=len({item.person_id for item in evidence}),
         held=len(held),

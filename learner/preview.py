@@ -1,7 +1,7 @@
 """A dry run: what a cycle that began now would learn, from how many people, what it would leave out, and what is missing.
 
 Nothing is written and the engine is not asked: a correction counts as a new claim here where the parent model's own answers,
-which a cycle asks for, might have shown that it is none.
+which a cycle asks for, might have shown that it is none, and what people commented on is not answered again.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.collect import select_all_evidence
 from learner.context import Context, NothingToLearn
+from learner.curate import documents
 from learner.curate.choose import Known
-from learner.curate.dataset import check_enough, select_known
+from learner.curate.dataset import select_known
+from learner.curate.enough import NEEDS_FEEDBACK, check_enough
+from learner.curate.reading import take
 from learner.curate.tools import Tools
 from learner.evidence import Readiness, judge_evidence
-from learner.rows import RowKind, Split
+from learner.rows import Row, RowKind, Split
 from storage import cycles, feedback
-from storage.records import Evidence
+from storage.records import Cycle, CycleState, Evidence
 
 
 class Preview(Struct, frozen=True):
-    """Rows are of new evidence; replay comes beside them."""
+    """Rows are of new evidence; documents and replay come beside them."""
 
+    method: str
     answers: int  # with something new said of them, or waiting since an earlier cycle
     train: int
     heldout: int
@@ -41,8 +45,8 @@ class Preview(Struct, frozen=True):
     missing: tuple[str, ...]  # for a cycle to start by itself
 
 
-async def preview(context: Context) -> Preview:
-    """What a cycle would do. Raises `SuiteError`, `PolicyError`, as a cycle would fail."""
+async def preview(context: Context, method: str, corpus: str = "") -> Preview:
+    """What a cycle of this method would do. Raises `SuiteError`, `PolicyError`, `StageError`, as a cycle would fail."""
     settings = context.settings
 
     async def look(connection: AsyncConnection) -> tuple[list[Evidence], Readiness]:
@@ -58,22 +62,28 @@ async def preview(context: Context) -> Preview:
     prepared = await asyncio.to_thread(tools.chooser.prepare, evidence)
     known = Known(context.clock(), created_at_s, decisions)
     chosen = await asyncio.to_thread(tools.chooser.choose, evidence, prepared, known)
-    train = [row for row in chosen.rows if row.split is Split.TRAIN]
+    rows, left = take(chosen.rows, method)
+    train = [row for row in rows if row.split is Split.TRAIN]
+    shown: list[Row] = []
+    if method not in NEEDS_FEEDBACK:  # for the others, documents decide nothing
+        cycle = Cycle(0, "preview", method, CycleState.RUNNING, context.clock(), corpus=corpus)
+        shown = (await documents.draw(context, cycle, tools.chooser.cleaner)).rows
     why_not = ""
     try:
-        check_enough(train, chosen)
+        check_enough(method, rows, shown, chosen.dropped)
     except NothingToLearn as missing:
         why_not = str(missing)
     return Preview(
+        method=method,
         answers=len(evidence),
         train=len(train),
-        heldout=len(chosen.rows) - len(train),
+        heldout=len(rows) - len(train),
         liked=sum(row.label > 0 for row in train),
         disliked=sum(row.label < 0 for row in train),
         corrected=sum(row.kind is RowKind.CORRECTION for row in train),
         people=len({row.person_id for row in train}),
         effective=round(chosen.effective, 1),
-        dropped=dict(Counter(drop.reason for drop in chosen.dropped if not drop.held)),
+        dropped=dict(Counter(drop.reason for drop in (*chosen.dropped, *left) if not drop.held)),
         held=dict(Counter(drop.reason for drop in chosen.dropped if drop.held)),
         would_learn=not why_not,
         why_not=why_not,

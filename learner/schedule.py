@@ -18,6 +18,7 @@ from learner import cycle as story
 from learner.config import LearnerSettings
 from learner.context import Context
 from learner.evidence import judge_evidence
+from learner.train.methods import check_method
 from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback, leases, reviews
 from storage.connect import clock_s, in_turn
@@ -78,15 +79,20 @@ class Scheduler:
         elif self.running and not (self._leads and left is not None):
             await self._stop_cycle()
 
-    async def run_now(self, trigger: str) -> Cycle:
-        """Begins a cycle and returns it as it begins. Raises `Busy` while another runs."""
-        context = self._context
+    async def run_now(self, trigger: str, method: str | None = None, corpus: str = "") -> Cycle:
+        """Begins a cycle of a method, the settings' own where none is named, and returns it as it begins.
+
+        Documents come from the `corpus` alone where one is named. Raises `Busy` while another runs, ValueError for a method
+        that there is not.
+        """
+        context, method = self._context, method or self._context.settings.train.method
+        check_method(method)
 
         async def begin(connection: AsyncConnection) -> Cycle:
             await in_turn(connection, "cycles")
             if (other := await cycles.select_running(connection)) is not None:
                 raise Busy(f"cycle {other.id} is already running: `ratchet cycle list` shows it")
-            return await cycles.insert_cycle(connection, trigger, context.settings.train.method, context.clock())
+            return await cycles.insert_cycle(connection, trigger, method, context.clock(), corpus)
 
         begun = await context.database.write(begin)
         if self._leads:

@@ -20,9 +20,9 @@ class NotRunning(Exception):
     """A cycle has ended, or there is none; the message says which."""
 
 
-async def insert_cycle(connection: AsyncConnection, trigger: str, method: str, started_at_s: float) -> Cycle:
+async def insert_cycle(connection: AsyncConnection, trigger: str, method: str, started_at_s: float, corpus: str = "") -> Cycle:
     """Begin a cycle: running, with an id above all before it."""
-    begun = Cycle(id=0, trigger=trigger, method=method, state=CycleState.RUNNING, started_at_s=started_at_s)
+    begun = Cycle(id=0, trigger=trigger, method=method, state=CycleState.RUNNING, started_at_s=started_at_s, corpus=corpus)
     values = msgspec.structs.asdict(begun)
     del values["id"]
     return msgspec.structs.replace(begun, id=await insert_numbered(connection, cycles, values))
@@ -33,9 +33,10 @@ async def select_cycle(connection: AsyncConnection, id: int) -> Cycle | None:
     return await select_one(connection, select(cycles).where(cycles.c.id == id), Cycle)
 
 
-async def select_cycles(connection: AsyncConnection, limit: int) -> list[Cycle]:
-    """The newest `limit` cycles, newest first."""
-    return await select_all(connection, select(cycles).order_by(cycles.c.id.desc()).limit(limit), Cycle)
+async def select_cycles(connection: AsyncConnection, limit: int, until: int | None = None) -> list[Cycle]:
+    """The newest `limit` cycles, newest first; with `until`, of those up to this one."""
+    these = select(cycles) if until is None else select(cycles).where(cycles.c.id <= until)
+    return await select_all(connection, these.order_by(cycles.c.id.desc()).limit(limit), Cycle)
 
 
 async def select_running(connection: AsyncConnection) -> Cycle | None:
@@ -109,3 +110,9 @@ async def select_stages(connection: AsyncConnection, cycle_id: int) -> list[Stag
     """The cycle's stages so far, in the order in which a cycle runs them."""
     found = await select_all(connection, select(stages).where(stages.c.cycle_id == cycle_id), Stage)
     return sorted(found, key=lambda stage: ORDER[stage.name])
+
+
+async def select_outputs(connection: AsyncConnection, name: StageName, since: int) -> list[Stage]:
+    """The stages of this name that have ended, of cycle `since` and later, in the cycles' order."""
+    ended = (stages.c.name == name, stages.c.cycle_id >= since, stages.c.ended_at_s.is_not(None))
+    return await select_all(connection, select(stages).where(*ended).order_by(stages.c.cycle_id), Stage)

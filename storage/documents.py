@@ -62,10 +62,13 @@ async def select_documents(
     return await select_all(connection, statement.order_by(documents.c.position).limit(limit), Document)
 
 
-async def select_some(connection: AsyncConnection, kind: DocumentKind, domain: str, count: int, chance: float) -> list[Document]:
+async def select_some(
+    connection: AsyncConnection, kind: DocumentKind, domain: str, count: int, chance: float, source: str | None = None
+) -> list[Document]:
     """Up to `count` documents of a kind and domain, from a place between the first (`chance` 0) and the last (1), round to the
-    first again. The same for the same documents and chance. Of people who let cycles learn from them, or of nobody here."""
-    own = (documents.c.kind == kind, documents.c.domain == domain)
+    first again. The same for the same documents and chance. Of people who let cycles learn from them, or of nobody here.
+    Where a source is named, only of that."""
+    own = [documents.c.kind == kind, documents.c.domain == domain, *([documents.c.source == source] if source is not None else [])]
     ends = (await connection.execute(select(func.min(documents.c.position), func.max(documents.c.position)).where(*own))).one()
     if ends[0] is None:
         return []

@@ -117,7 +117,8 @@ async def _select_evidence(
     touched = await select_all(connection, selection, Touched)
     threads = await select_threads(connection, select(page.c.message_id))
     said = await _select_newest(connection, page)
-    return [_evidence(one, threads[one.message_id], said[one.message_id]) for one in touched]
+    others = await _select_preferred_over(connection, said)
+    return [_evidence(one, threads[one.message_id], said[one.message_id], others.get(one.message_id)) for one in touched]
 
 
 async def count_evidence(connection: AsyncConnection, after_position: int) -> EvidenceCount:
@@ -188,7 +189,20 @@ async def _select_newest(connection: AsyncConnection, touched: Subquery) -> Mapp
     return said
 
 
-def _evidence(touched: Touched, thread: tuple[Message, ...], said: Current) -> Evidence:
+async def _select_preferred_over(connection: AsyncConnection, said: Mapping[str, Current]) -> Mapping[str, Message]:
+    """By message: the owner's complete answer that it is preferred over, where there is one."""
+    chosen = {id: row for id, of_message in said.items() if (row := of_message.get(FeedbackKind.PREFERENCE)) and row.value}
+    if not chosen:
+        return {}
+    answers = (messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
+    ids = sorted({str(row.value) for row in chosen.values()})
+    found = await select_all(connection, select(messages).where(messages.c.id.in_(ids), *answers), Message)
+    own = {(other.id, other.person_id): other for other in found}
+    there = {id: own.get((str(row.value), row.person_id)) for id, row in chosen.items()}
+    return {id: other for id, other in there.items() if other is not None}
+
+
+def _evidence(touched: Touched, thread: tuple[Message, ...], said: Current, preferred_over: Message | None) -> Evidence:
     *context, message = thread
     return Evidence(
         message=message,
@@ -200,6 +214,7 @@ def _evidence(touched: Touched, thread: tuple[Message, ...], said: Current) -> E
         correction=_text(said, FeedbackKind.CORRECTION),
         updated_at_s=max(row.created_at_s for row in said.values()),
         position=touched.position,
+        preferred_over=preferred_over,
     )
 
 

@@ -67,6 +67,7 @@ class CycleState(StrEnum):
     PROMOTED = "promoted"
     REJECTED = "rejected"
     INCONCLUSIVE = "inconclusive"
+    TRAINED = "trained"  # what it made is no version of the model, but something that later cycles learn by
     SKIPPED = "skipped"  # not enough to learn from
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -158,6 +159,7 @@ class Evidence(Struct, frozen=True):
     correction: str | None
     updated_at_s: float
     position: int  # of the newest feedback row, the watermark's unit
+    preferred_over: Message | None = None  # the owner's other answer that this one is preferred over
 
 
 class Document(Struct, frozen=True):
@@ -235,6 +237,7 @@ class Cycle(Struct, frozen=True):
     adapter: str | None = None
     reasons: tuple[str, ...] = ()
     watermark: int = 0  # the newest feedback position this cycle has taken in
+    corpus: str = ""  # the domain or source of the documents it may draw from; any where empty
 
 
 class Stage(Struct, frozen=True):

@@ -92,6 +92,14 @@ async def select_held(
     return [msgspec.structs.replace(held, alike=sizes.get(held.cluster, 1)) for held in page]
 
 
+async def count_held(connection: AsyncConnection, cycle_id: int) -> dict[str, int]:
+    """Reason → how many answers wait since this cycle held them back, most first."""
+    number = func.count()
+    waiting = select(reviews.c.reason, number).where(reviews.c.cycle_id == cycle_id, reviews.c.decision.is_(None))
+    grouped = waiting.group_by(reviews.c.reason).order_by(number.desc(), reviews.c.reason)
+    return {row[0]: row[1] for row in await connection.execute(grouped)}
+
+
 async def decide_message(connection: AsyncConnection, message_id: str, decision: Decision, at_s: float) -> int:
     """Decide about one answer, anew if need be; LookupError if it was never held."""
     return await _decide(connection, reviews.c.message_id == message_id, decision, at_s, f"held message {message_id!r}")

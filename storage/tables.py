@@ -178,6 +178,7 @@ cycles = Table(
     Column("adapter", Text),  # no foreign key: adapters already refer to cycles
     Column("reasons", JsonText, nullable=False),
     Column("watermark", Position, nullable=False),
+    Column("corpus", Text, nullable=False, server_default=text("''")),
     Index("ix_cycles_watermark", "state", "watermark"),
 )
 

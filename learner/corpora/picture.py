@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
-from typing import Any, Literal, cast
+from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from learner.corpora.stats import Stats
 from learner.corpora.tally import Group
+from learner.drawing import BLUE, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILION, PictureFormat, render
 
-PictureFormat = Literal["svg", "png"]
-# Okabe and Ito's colours, which people tell apart however they see colour; grey is for what is left.
-BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#F0E442", "#56B4E9", "#D55E00", "#CC79A7"
-COLOURS, GREY = (BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE), "#999999"
 MAX_BARS = 16  # domains or groups in a panel, the largest ones
 MAX_LABEL = 32  # characters
-STYLE = {
-    "svg.hashsalt": "ratchet",  # otherwise ids in an SVG are random
-    "text.parse_math": False,  # a "$" in a domain's name is a dollar
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "grid.alpha": 0.4,
-}
-_drawing = threading.Lock()  # a style is set for the whole process
 
 
 def draw(stats: Stats, format: PictureFormat) -> bytes:
     """The picture's file. Takes a second or so, and blocks."""
-    out = BytesIO()
-    with _drawing, matplotlib.rc_context(cast(Any, STYLE)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a script that the font does not have: boxes
-        figure = _figure(stats)
-        figure.savefig(out, format=format, dpi=120, metadata={"Date": None} if format == "svg" else {"Software": None})
-    return out.getvalue()
+    return render(lambda: _figure(stats), format)
 
 
 def _figure(stats: Stats) -> Figure:

@@ -121,6 +121,7 @@ def read_record(record: object, kind: DocumentKind | None) -> tuple[DocumentKind
 
     A long text makes several; anything else makes one. ValueError says why there is none.
     """
+    content: object
     if isinstance(record, str):
         found, content = CORPUS, read_words("the text", record)
     elif isinstance(record, Mapping):

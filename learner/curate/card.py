@@ -33,7 +33,12 @@ COLUMNS = (
     Column("id", pa.string(), "the beginning of the dataset's id, and the row's number in `manifest.json`"),
     Column("record", pa.string(), "the message that the row comes from"),
     Column("person", pa.string(), "whose opinion it is, under a name that only this dataset uses; empty for nobody's"),
-    Column("kind", pa.string(), "`thumb` (a vote), `correction` (a better answer), `replay` (an earlier answer to stay near)"),
+    Column(
+        "kind",
+        pa.string(),
+        "`thumb` (a vote), `correction` and `preference` (a better answer), `demonstration` (an answer as it should be), `text` (a "
+        "piece of a corpus), `replay` (an earlier answer to stay near)",
+    ),
     Column("weight", pa.float64(), "how much the row counts"),
     Column("label", pa.int8(), "1 liked, -1 disliked, 0 no vote"),
     Column("prompt", pa.string(), "the conversation as the model was given it, template and all"),
@@ -42,6 +47,7 @@ COLUMNS = (
     Column("prompt_ids", TOKENS, "the tokens of `prompt`, as served"),
     Column("answer_ids", TOKENS, "the tokens of `answer`, as served"),
     Column("better_ids", TOKENS, "the tokens of `better`"),
+    Column("lesson_from", pa.int32(), "the first of `answer_ids` that the vote is about; those before it are only its context"),
     Column("transformations", STRINGS, "what curation did to the row, in order"),
 )
 

@@ -1,30 +1,35 @@
 """From evidence to rows: every step of curation in its order, each of which says what it takes out and why.
 
-fit    what can be a row at all: a served version's own words, with a vote or a better answer
+fit    what can be a row at all: a served version's own words, with a vote, a better answer or one that it is better than
 clean  eval items, broken rules and what is no good go; personal data goes out of what stays
 trust  what was dictated, crowds, bursts, new claims of too few, and new people wait for review
 cap    duplicates collapse; so many rows of nearly the same words, and so many of a person, the newest
 weigh  by rater, by class and by age
 split  by person and conversation
+shape  what teaches, by the reasons that were given for a vote
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from learner.config import CurateSettings, TrainSettings
 from learner.curate import caps, claims, crowds, dedupe, dictated, trust
 from learner.curate.balance import balance, decay, effective_size
 from learner.curate.clean import Cleaner, clean
-from learner.curate.example import Drop, Example, Said, Sifted, drop
+from learner.curate.example import Drop, Example, Sifted, drop
+from learner.curate.served import example_of, to_row, unfit
+from learner.curate.shape import shape
 from learner.curate.split import split_of, unleak
-from learner.rows import Row, RowKind, Split
+from learner.rows import Row, Split
 from learner.tokens import Tokens
-from storage.records import Decision, Evidence
+from storage.records import Decision, Evidence, Reason
 
 REJECTED = "rejected by an operator"
+ANSWERED_AGAIN = "answered again with the comment in view"
 
 
 class Known(Struct, frozen=True):
@@ -51,12 +56,17 @@ class Chooser:
     def __init__(self, cleaner: Cleaner, tokens: Tokens, curate: CurateSettings, train: TrainSettings) -> None:
         self.cleaner, self._tokens, self._curate, self._train = cleaner, tokens, curate, train
 
-    def prepare(self, evidence: Sequence[Evidence]) -> Sifted:
-        """What may teach as far as it can be seen from each answer alone."""
-        fit = Sifted([], [])
+    def prepare(self, evidence: Sequence[Evidence], answered_again: Collection[str] = ()) -> Sifted:
+        """What may teach as far as it can be seen from each answer alone.
+
+        The corrections of the answers in `answered_again` are the parent model's own, and weigh as such.
+        """
+        fit, weight = Sifted([], []), self._curate.comment_weight
         for item in evidence:
             example = example_of(item)
-            reason = self._unfit(item)
+            if example.id in answered_again:
+                example = replace(example, weight=weight, transformations=(f"{ANSWERED_AGAIN} ×{weight:g}",))
+            reason = unfit(item, self._tokens, self._train.max_row_tokens)
             fit.dropped.append(drop(example, reason)) if reason else fit.kept.append(example)
         kept, dropped = [], fit.dropped
         for outcome in clean(fit.kept, self.cleaner):
@@ -65,8 +75,8 @@ class Chooser:
 
     def questions(self, prepared: Sifted) -> list[str]:
         """The questions of corrections that seem to claim something new: what does the parent model say to them?"""
-        asked = [example.question for example in prepared.kept if example.correction and claims.novel_claims(example, {})]
-        return sorted(set(asked))
+        written = [one for one in prepared.kept if one.correction and not is_answered_again(one)]
+        return sorted({example.question for example in written if claims.novel_claims(example, {})})
 
     def choose(self, evidence: Sequence[Evidence], prepared: Sifted, known: Known) -> Chosen:
         """The rows, oldest first, and everything that is none."""
@@ -99,60 +109,42 @@ class Chooser:
         examples, taken = unleak(examples, numbers, settings.heldout_share)
         dropped += taken
         served = {item.message.id: item for item in evidence}
-        rows = [self._row(example, served[example.id]) for example in examples]
+        rows, told = [], {}
+        for example in examples:
+            made, notes = self._row(example, served[example.id])
+            if isinstance(made, Drop):
+                dropped.append(made)
+                continue
+            rows.append(made)
+            if done := (*example.transformations, *notes):
+                told[example.id] = done
         teaching = [row for row in rows if row.split is Split.TRAIN]
         return Chosen(
             rows,
-            {example.id: example.transformations for example in examples if example.transformations},
+            told,
             dropped,
             effective_size([row.weight for row in teaching], [row.person_id for row in teaching], settings.likeness),
         )
 
-    def _unfit(self, item: Evidence) -> str | None:
-        message = item.message
-        if item.thumb is None and not item.correction:
-            return "no vote or correction"
-        if message.adapter is None or message.engine_model != message.adapter or not message.token_ids:
-            return "not known to be a served version's own words"
-        correction_tokens = len(self._tokens.answer(item.correction)) if item.correction else 0
-        if len(message.prompt_token_ids) + max(len(message.token_ids), correction_tokens) > self._train.max_row_tokens:
-            return "too long"
-        return None
-
-    def _row(self, example: Example, item: Evidence) -> Row:
-        """The tokens are the very ones that were served, but where something was redacted."""
-        prompt_ids, answer_ids, as_served = item.message.prompt_token_ids, item.message.token_ids, example_of(item)
-        if example.prompt != as_served.prompt:
-            prompt_ids = tuple(self._tokens.prompt([(said.role, said.content) for said in example.prompt]))
-        if example.answer != as_served.answer:
-            answer_ids = tuple(self._tokens.answer(example.answer))
-        return Row(
-            id=example.id,
-            person_id=example.person_id,
-            kind=RowKind.CORRECTION if example.correction else RowKind.THUMB,
-            split=split_of(example.person_id, self._curate.heldout_share),
-            weight=example.weight,
-            prompt_ids=prompt_ids,
-            answer_ids=answer_ids,
-            label={"up": 1, "down": -1}.get(example.thumb or "", 0),
-            better_ids=tuple(self._tokens.answer(example.correction)) if example.correction else (),
-        )
+    def _row(self, example: Example, item: Evidence) -> tuple[Row | Drop, tuple[str, ...]]:
+        """An example as a row, shaped by its reasons where it teaches; and what that did to it."""
+        row = to_row(example, item, self._tokens, split_of(example.person_id, self._curate.heldout_share))
+        if row.split is not Split.TRAIN:
+            return row, ()
+        reasons = set(example.reasons) if item.thumb == "down" else set()
+        if Reason.REFUSED_NEEDLESSLY in reasons and self.cleaner.judge(example.question, ""):
+            reasons.remove(Reason.REFUSED_NEEDLESSLY)  # the policy wants it refused
+        [end] = self._tokens.answer("")
+        ended = row.answer_ids[-1:] == (end,) and example.finish_reason != "length"
+        shaped = shape(row, reasons, ended, end, self._tokens.decode, self._curate)
+        if shaped.row is None:
+            return drop(example, "; ".join(shaped.notes)), ()
+        return shaped.row, shaped.notes
 
 
-def example_of(item: Evidence) -> Example:
-    """Evidence as curation looks at it."""
-    return Example(
-        id=item.message.id,
-        person_id=item.person_id,
-        conversation_id=item.message.conversation_id,
-        prompt=tuple(Said(message.role, message.content, message.status) for message in item.context),
-        answer=item.message.content,
-        thumb=item.thumb,
-        correction=item.correction or None,
-        reasons=item.reasons,
-        said_at_s=item.updated_at_s,
-        finish_reason=item.message.finish_reason,
-    )
+def is_answered_again(example: Example) -> bool:
+    """Whether its correction is the parent model's own."""
+    return any(done.startswith(ANSWERED_AGAIN) for done in example.transformations)
 
 
 def _but_accepted(examples: Iterable[Example], accepted: set[str], step: Callable[[list[Example]], Sifted]) -> Sifted:

@@ -90,6 +90,16 @@ def novel_claims(
     return brought - content(example.answer) | rare(content(example.correction) - known, common) | _turned(example.correction, said)
 
 
+def claims_of_comment(example: Example, comment: str) -> frozenset[str]:
+    """What an answer that was given again after a comment (the example's correction) took over from the comment: its rare
+    words, what is retold of them, and a denial or its opposite. The model said all else by itself."""
+    corrected, own = example.correction or "", content(example.answer)
+    written = content("\n".join(said.content for said in example.prompt if said.role != "assistant"))
+    echoed = rare(content(corrected) & content(comment) - own - written)
+    retold = _retold(corrected, written | content(comment), frozenset()) - own
+    return echoed | retold | _turned(corrected, [example.answer])
+
+
 def common_words(examples: Sequence[Example], crowd_of: Mapping[str, str], people: int) -> frozenset[str]:
     """Words that the model used by itself, with nobody putting them in its mouth, towards so many independent people."""
     users: defaultdict[str, set[str]] = defaultdict(set)

@@ -80,7 +80,7 @@ class Cleaner:
         """What is said to be good breaks no rule: a liked answer that does is dropped or disliked, a correction dropped."""
         if example.correction and (breach := self._breach(example, made, example.correction, made.correction or "")):
             return drop(example, f"breaks the rule {breach.rule!r}")
-        if example.thumb != "up" or not (breach := self._breach(example, made, example.answer, made.answer)):
+        if not example.is_liked or not (breach := self._breach(example, made, example.answer, made.answer)):
             return made
         if self.breaches == "drop" or breach.action not in ("refuse", "replace"):
             return drop(example, f"breaks the rule {breach.rule!r}")
@@ -100,11 +100,11 @@ class Cleaner:
             return example
         texts = [outcome.text for outcome in outcomes]
         said = [Said(one.role, text, one.status) for one, text in zip(example.prompt, texts, strict=False)]
-        answer, *correction = texts[len(said) :]
-        better = correction[0] if correction else example.correction
-        made = _changed(example, self.describe(found), prompt=tuple(said), answer=answer, correction=better)
-        before = (example.question, example.answer, example.correction or "")
-        if any(map(_is_gutted, before, (made.question, made.answer, made.correction or ""))):
+        answer, *others = texts[len(said) :]
+        better = others.pop(0) if example.correction else example.correction
+        worse = others.pop(0) if example.worse else example.worse
+        made = _changed(example, self.describe(found), prompt=tuple(said), answer=answer, correction=better, worse=worse)
+        if any(map(_is_gutted, _told(example), _told(made))):
             return drop(example, NOTHING_LEFT)
         if any(text in self.overlap for text in texts):
             return drop(example, OVERLAPS)
@@ -163,6 +163,10 @@ def _outcomes(waiting: Future[bytes]) -> Iterator[Example | Drop]:
 
 def _changed(example: Example, how: str, **fields: object) -> Example:
     return msgspec.structs.replace(example, transformations=(*example.transformations, how), **fields)
+
+
+def _told(example: Example) -> tuple[str, ...]:
+    return example.question, example.answer, example.correction or "", example.worse or ""
 
 
 def _is_gutted(before: str, after: str) -> bool:

@@ -15,22 +15,25 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.collect import FILE, read_evidence
-from learner.context import Context, NothingToLearn
-from learner.curate import demonstrations, replay
+from learner.context import Context
+from learner.curate import comments, documents, replay
 from learner.curate.anchors import anchors
 from learner.curate.choose import Chosen, Known
 from learner.curate.decontaminate import proof
+from learner.curate.enough import check_enough
 from learner.curate.example import Drop
 from learner.curate.parent import ask_parent
+from learner.curate.reading import take
 from learner.curate.tools import Tools
+from learner.rebuild import keep_newest
 from learner.rows import Row, RowKind, Split, read_rows, write_rows
 from learner.tokens import Tokens
+from learner.train.methods import READS
 from learner.train.spec import ROWS
 from storage import cycles, datasets, people, reviews
 from storage.artifacts import Artifacts
-from storage.records import Cycle, Dataset, DatasetRow, Decision, Evidence, Review
+from storage.records import Cycle, Dataset, DatasetRow, Decision, Evidence, Reason, Review
 
-MIN_OF_A_KIND = 2  # liked and disliked rows without which there is nothing to tell apart
 MAX_EARLIER_HELDOUT = 400
 TOPIC_TOKENS = 256  # at the end of a prompt, in which its last question is
 TAG = re.compile(r"<[^<>]{1,40}>|\[/?[A-Z_]{2,20}\]")  # what templates put around turns
@@ -45,26 +48,28 @@ class Curated(Struct, frozen=True):
     dropped: dict[str, int]
     held: int = 0  # of the dropped: wait for review
     effective: float = 0.0  # how many independent votes the training rows are worth
+    improper: int = 0  # of the rows: their answers were called improper, which the policy should perhaps have seen
 
 
 async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Dataset] = ()) -> Curated:
     """Publishes the cycle's dataset and its manifest. Raises `NothingToLearn` where too little is left.
 
     `parent` is the version that will learn. The rows that are left of the datasets in `again` are learnt from once more,
-    beside the new ones.
+    beside the new ones. What the cycle's method does not read is left for another; people's held-out votes always judge.
     """
     evidence = read_evidence(context.folder(cycle.id) / FILE)
     tools = await asyncio.to_thread(Tools, context)
     chosen = await _choose(context, cycle, parent, tools, evidence)
-    shown = await demonstrations.draw(context, cycle, tools.chooser.cleaner)
+    shown = await documents.draw(context, cycle, tools.chooser.cleaner)
     touched = {item.message.id for item in evidence}
-    once_more = [row for row in await read_datasets(context, again) if row.id not in touched]
-    voted = [*await asyncio.to_thread(tools.without_items, once_more), *chosen.rows]
-    check_enough([row for row in voted if row.split is Split.TRAIN], chosen)
+    left = [row for row in await read_datasets(context, again) if row.id not in touched]
+    once_more = keep_newest(left, context.settings.train.rebuild_rows)
+    voted, unread = take([*await asyncio.to_thread(tools.without_items, once_more), *chosen.rows], cycle.method)
+    check_enough(cycle.method, voted, shown.rows, chosen.dropped)
     kept = [*voted, *shown.rows]
     replayed, judged = await _recall(context, cycle, kept)
     earlier = await asyncio.to_thread(tools.without_items, [*replayed, *judged])
-    rows, dropped = [*kept, *earlier], [*chosen.dropped, *shown.dropped]
+    rows, dropped = [*kept, *earlier], [*chosen.dropped, *unread, *shown.dropped]
     sha256 = await asyncio.to_thread(publish_rows, context.artifacts, rows)
     dataset = Dataset(
         id=sha256,
@@ -75,10 +80,11 @@ async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Da
         dropped=dict(Counter(drop.reason for drop in dropped)),
         file_sha256=sha256,
         suites=proof(tools.suites),
-        recipe=tools.recipe,
+        recipe=tools.recipe | {"method": cycle.method},
     )
     named = manifest(dataset.id, rows, dropped, chosen.transformations | shown.transformations)
     await context.database.write(lambda connection: _insert_once(connection, dataset, named))
+    improper = {item.message.id for item in evidence if Reason.IMPROPER in item.reasons}
     return Curated(
         dataset.id,
         train=sum(row.split is Split.TRAIN for row in kept),
@@ -87,13 +93,17 @@ async def curate(context: Context, cycle: Cycle, parent: str, again: Sequence[Da
         dropped=dataset.dropped,
         held=sum(drop.held for drop in dropped),
         effective=round(chosen.effective, 1),
+        improper=sum(row.id in improper for row in kept),
     )
 
 
 async def _choose(context: Context, cycle: Cycle, parent: str, tools: Tools, evidence: Sequence[Evidence]) -> Chosen:
     """The rows of the evidence; what is held back is noted for review."""
-    prepared = await asyncio.to_thread(tools.chooser.prepare, evidence)
-    answers = await ask_parent(context, parent, tools.chooser.questions(prepared))
+    again = await comments.answer_again(context, parent, evidence, tools.chooser.cleaner)
+    evidence = comments.corrected(evidence, again)
+    prepared = await asyncio.to_thread(tools.chooser.prepare, evidence, again)
+    said = await ask_parent(context, parent, tools.chooser.questions(prepared))
+    answers = comments.with_own_answers(said, prepared)
     created_at_s, decisions = await context.database.read(lambda connection: select_known(connection, evidence))
     known = Known(cycle.started_at_s, created_at_s, decisions, answers)
     chosen = await asyncio.to_thread(tools.chooser.choose, evidence, prepared, known)
@@ -107,24 +117,14 @@ async def _recall(context: Context, cycle: Cycle, kept: Sequence[Row]) -> tuple[
     promoted = await context.database.read(lambda connection: datasets.select_promoted(connection, before=cycle.id))
     earlier = await read_datasets(context, promoted)
     taken = {row.id for row in kept}
-    count = round(sum(row.split is Split.TRAIN for row in kept) * settings.replay_share)
-    replayed = await asyncio.to_thread(replay.draw, earlier, taken, count, cycle.id, partial(_topic, context.tokens))
-    anchored = await anchors(context)
-    replayed += random.Random(cycle.id).sample(anchored, min(settings.anchors, len(anchored)))
-    judged = [row for row in earlier if row.split is Split.HELDOUT and row.id not in taken]
+    replayed: list[Row] = []
+    if RowKind.REPLAY in READS[cycle.method]:
+        count = round(sum(row.split is Split.TRAIN for row in kept) * settings.replay_share)
+        replayed = await asyncio.to_thread(replay.draw, earlier, taken, count, cycle.id, partial(_topic, context.tokens))
+        anchored = await anchors(context)
+        replayed += random.Random(cycle.id).sample(anchored, min(settings.anchors, len(anchored)))
+    judged = [row for row in earlier if row.split is Split.HELDOUT and row.label and row.id not in taken]
     return replayed, judged[-MAX_EARLIER_HELDOUT:]
-
-
-def check_enough(train: Sequence[Row], chosen: Chosen) -> None:
-    """Raises `NothingToLearn`, with what there is and what waits, where the rows could not tell better from worse."""
-    votes = Counter(row.label for row in train)
-    corrections = sum(row.kind is RowKind.CORRECTION for row in train)
-    if corrections or min(votes[1], votes[-1]) >= MIN_OF_A_KIND:
-        return
-    waiting = Counter(drop.reason for drop in chosen.dropped if drop.held).most_common()
-    held = f"; held back: {', '.join(f'{count} {reason!r}' for reason, count in waiting)}" if waiting else ""
-    there = f"{votes[1]} liked and {votes[-1]} disliked answers to learn from"
-    raise NothingToLearn(f"{there}, {MIN_OF_A_KIND} of each are needed{held}")
 
 
 async def select_known(

@@ -85,7 +85,14 @@ def cluster(texts: Iterable[str], threshold: float = THRESHOLD) -> list[int]:
 
 def _opinion(example: Example) -> int:
     prompt = "\n".join(f"{said.role} {fold(said.content)}" for said in example.prompt)
-    said = (example.person_id, prompt, fold(example.answer), example.thumb or "", fold(example.correction or ""))
+    said = (
+        example.person_id,
+        prompt,
+        fold(example.answer),
+        example.thumb or "",
+        fold(example.correction or ""),
+        fold(example.worse or ""),
+    )
     return _hash("\0".join(said))
 
 

@@ -35,11 +35,18 @@ class Example(Struct, frozen=True):
     weight: float = 1.0
     transformations: tuple[str, ...] = ()  # what was done to it, in order, in words for the manifest
     finish_reason: str | None = None  # the engine's: "stop", or "length" where the answer reached its limit
+    worse: str | None = None  # an answer to the same that this one is preferred over
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything in it that a person or the model wrote."""
-        return (*(said.content for said in self.prompt), self.answer, *([self.correction] if self.correction else []))
+        others = [text for text in (self.correction, self.worse) if text]
+        return (*(said.content for said in self.prompt), self.answer, *others)
+
+    @property
+    def is_liked(self) -> bool:
+        """Whether the answer itself is something to say again: by its thumb, or preferred where it has none."""
+        return self.thumb == "up" or (self.thumb is None and bool(self.worse))
 
     @property
     def gist(self) -> str:

@@ -148,6 +148,7 @@ def _values(row: Row, entry: DatasetRow, dataset_id: str, decode: Decode, names:
         "prompt_ids": row.prompt_ids,
         "answer_ids": row.answer_ids,
         "better_ids": row.better_ids,
+        "lesson_from": row.lesson_from,
         "transformations": entry.transformations,
     }
 

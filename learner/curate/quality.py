@@ -1,6 +1,6 @@
 """Answers that nobody should learn to give, whoever liked them: empty, cut off, looping, unreadable.
 
-Only what a row teaches to say is looked at: up-voted answers and corrections. A bad answer that was voted down is a
+Only what a row teaches to say is looked at: liked or preferred answers and corrections. A bad answer that was voted down is a
 good example of what not to say. The rules on repetition are those of Gopher (Rae et al. 2021, arXiv 2112.11446, table A1),
 which are for whole documents; a short answer only repeats itself where it loops.
 """
@@ -54,7 +54,7 @@ ENDED = re.compile(r"[.!?…。！？؟।:;)\]}>\"'”’»*`~|_]\s*\Z")
 
 def objection(example: Example) -> str | None:
     """Why nobody should learn to say what this example teaches; None where nothing speaks against it."""
-    liked = [example.answer] if example.thumb == "up" else []
+    liked = [example.answer] if example.is_liked else []
     corrected = [example.correction] if example.correction else []
     for text in (*liked, *corrected):
         if reason := _text_objection(text):

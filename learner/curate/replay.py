@@ -55,9 +55,10 @@ def draw(rows: Iterable[Row], taken: Collection[str], count: int, seed: int, top
         return []
     reservoir = _Reservoir(count)
     for row in rows:
-        if row.split is Split.TRAIN and row.id not in taken and row.id not in reservoir:
+        is_answer = row.split is Split.TRAIN and row.kind is not RowKind.TEXT
+        if is_answer and row.id not in taken and row.id not in reservoir:
             reservoir.add(row, topic_of(row), _chance(seed, row.id))
-    return [replace(row, kind=RowKind.REPLAY, label=0, better_ids=()) for row in reservoir.drawn()]
+    return [replace(row, kind=RowKind.REPLAY, label=0, better_ids=(), lesson_from=0) for row in reservoir.drawn()]
 
 
 def _chance(seed: int, row_id: str) -> int:

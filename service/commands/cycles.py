@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 from typing import Any
+from urllib.parse import urlencode
 
+from learner.train.methods import METHODS
 from service.client import Client
+from service.commands import report
 from service.commands.terminal import Commands, command, group, show
 
 
 def add(commands: Commands) -> None:
     cycle = group(commands, "cycle", "update cycles")
     run = command(cycle, "run", _cycle_run, "begin a cycle now and show it until it ends", json=True)
+    run.add_argument("--method", help=f"the way of learning, else the settings' own: {', '.join(sorted(METHODS))}")
+    run.add_argument("--corpus", default="", help="the domain or source of imported documents that alone may be learnt from")
     run.add_argument("--dry-run", action="store_true", help="only say what would be learnt, from whom, and what is missing")
     command(cycle, "list", _cycle_list, "cycles, newest first", json=True)
     one = command(cycle, "show", _cycle_show, "one cycle with its stages", json=True)
     one.add_argument("id", type=int)
     command(cycle, "cancel", _cycle_cancel, "end the running cycle; what is live stays live", json=True)
+    report.add_to(cycle)
 
 
 def _cycle_run(arguments: argparse.Namespace) -> None:
@@ -24,10 +30,15 @@ def _cycle_run(arguments: argparse.Namespace) -> None:
 
     with Client() as client:
         if arguments.dry_run:
-            return show(arguments, client.get("/api/cycles/preview"), _preview_lines)
-        begun = client.post("/api/cycles")
+            return show(arguments, client.get(f"/api/cycles/preview?{urlencode(_wanted(arguments))}"), _preview_lines)
+        begun = client.post("/api/cycles", _wanted(arguments))
         report = watch_cycle(client, begun["id"], show=not arguments.json)
     return show(arguments, report, _cycle_lines)
+
+
+def _wanted(arguments: argparse.Namespace) -> dict[str, str]:
+    said = {"method": arguments.method, "corpus": arguments.corpus}
+    return {name: value for name, value in said.items() if value}
 
 
 def _preview_lines(found: dict[str, Any]) -> list[str]:

@@ -45,6 +45,11 @@ FILLED: dict[str, list[str]] = {
         "INSERT INTO suites (sha256, name, version, kind, items, margin, veto, created_at_s) "
         "VALUES ('ff', 'facts', 1, 'choice', 1, 0.1, FALSE, 52)",
     ],
+    "0005": [
+        "INSERT INTO imports (id, source, layout, kind, records, added, skipped, started_at_s) "
+        "VALUES ('i1', 'a.txt', 'text', 'corpus', 1, 1, 0, 53)",
+        "INSERT INTO reviews (message_id, person_id, cycle_id, reason, cluster, held_at_s) VALUES ('y', 'ann', 1, 'new', '', 54)",
+    ],
 }
 
 CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
@@ -71,4 +76,5 @@ CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
         "SELECT transformations, drop_reason FROM dataset_rows": [("[]", None)],
         "SELECT count(*) FROM imports": [(0,)],
     },
+    "0006": {"SELECT id, method, watermark, corpus FROM cycles": [(1, "mixed", 2, "")]},
 }

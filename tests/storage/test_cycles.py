@@ -21,7 +21,8 @@ def test_a_cycle_keeps_what_is_changed_and_only_that(place: Place) -> None:
         ended = Cycle(1, "schedule", "kto", CycleState.REJECTED, 1.0, 9.0, "v1", ("worse",), 7)
         assert await sql.select_cycle(connection, 1) == ended
         assert await sql.select_running(connection) is None
-        assert (await sql.insert_cycle(connection, "manual", "kto", 10.0)).id == 2
+        second = await sql.insert_cycle(connection, "manual", "cpt", 10.0, "novels")
+        assert (second.id, second.corpus) == (2, "novels") and await sql.select_cycle(connection, 2) == second
         assert [cycle.id for cycle in await sql.select_cycles(connection, 5)] == [2, 1]
         with pytest.raises(LookupError, match="no cycle 3"):
             await sql.update_cycle(connection, 3)

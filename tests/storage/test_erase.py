@@ -119,7 +119,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         await insert_audit(connection, ann.id, "rename", f"to {ann.word.upper()}", f"by {ann.id} herself", 1.0)
         await insert_adapter(connection, adapter("base"))
         votes = [{"id": who.answer, "person_id": who.id, "label": 1} for who in (ann, bob)]
-        outputs = {"train": {"probes": [ann.word]}, "evaluate": {"votes": votes}, "gate": {"votes": {"delta": 0.5}}}
+        outputs = {"train": {"probes": {"r1": [ann.word]}}, "evaluate": {"votes": votes}, "gate": {"votes": {"delta": 0.5}}}
         await learn(connection, "r1", "base", [ann.row("d1", 0, "train"), bob.row("d1", 1, "heldout")], outputs)
         await insert(connection, reviews, [Review(who.answer, who.id, 1, "new here", "", 1.0) for who in (ann, bob)])
         before = await texts(connection)
@@ -138,7 +138,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         assert set(await select_current(connection, bob.answer, bob.id)) == {FeedbackKind.COMMENT, FeedbackKind.THUMB}
         train, evaluate, gate = await select_stages(connection, 1)
         assert gate.output == {"kept": 1, "votes": {"delta": 0.5}}
-        assert train.output == {"kept": 1, "probes": []} and evaluate.output == {"kept": 1, "votes": votes[1:]}
+        assert train.output == {"kept": 1, "probes": {}} and evaluate.output == {"kept": 1, "votes": votes[1:]}
         [entry] = await select_audit(connection, 5)
         assert (entry.actor, entry.detail) == (receipt.id, f"by {receipt.id} herself")
 

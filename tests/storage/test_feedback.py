@@ -35,6 +35,21 @@ def test_evidence_is_the_owners_newest_word_with_its_context(place: Place) -> No
     in_transaction(place, body)
 
 
+def test_a_preference_comes_with_the_other_answer_while_it_is_there(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await furnish(connection)
+        await sql.insert_feedback(connection, [said("answer", FeedbackKind.PREFERENCE, "again"), said("second", THUMB, "up")])
+        first, second = await sql.select_evidence(connection, 0, 10)
+        assert first.preferred_over is not None and second.preferred_over is None
+        assert (first.message.id, first.preferred_over.id, first.preferred_over.content) == ("answer", "again", "text of again")
+        for unusable in ("cut", "nowhere", None):
+            await sql.insert_feedback(connection, [said("answer", FeedbackKind.PREFERENCE, unusable)])
+            [one] = await sql.select_evidence_of(connection, ["answer"])
+            assert one.preferred_over is None
+
+    in_transaction(place, body)
+
+
 def test_what_others_say_is_ignored(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)
