@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
+from learner.model import model_sha256
+from learner.norms import layer_norms, product_norm
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-from learner.model import model_sha256
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 T = TypeVar("T")
@@ -24,6 +25,9 @@ T = TypeVar("T")
 BASE = "base"  # the name under which the adapter that changes nothing is served
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "ratchet.json"
+PREFIX, PART_A, PART_B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"  # around a layer's name, as PEFT saves them
+SCALE = 2  # alpha by rank, of every adapter made here
+MAX_CHANGE = 1.0  # of a layer, as a share of its own norm: training changes a few hundredths, and one beyond is ruined
 
 
 class AdapterError(Exception):
@@ -58,7 +62,7 @@ def peft_config(rank: int, model_dir: Path) -> dict[str, object]:
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "r": rank,
-        "lora_alpha": 2 * rank,
+        "lora_alpha": SCALE * rank,
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": list(TARGETS),
@@ -96,20 +100,24 @@ def expected_shapes(model_dir: Path, rank: int) -> dict[str, tuple[int, ...]]:
                 module, _, kind = key.rpartition(".")
                 if kind == "weight" and module.rpartition(".")[2] in TARGETS:
                     wide_out, wide_in = weights.get_slice(key).get_shape()
-                    shapes[f"base_model.model.{module}.lora_A.weight"] = (rank, wide_in)
-                    shapes[f"base_model.model.{module}.lora_B.weight"] = (wide_out, rank)
+                    shapes[f"{PREFIX}{module}{PART_A}"] = (rank, wide_in)
+                    shapes[f"{PREFIX}{module}{PART_B}"] = (wide_out, rank)
     if not shapes:
         raise AdapterError(f"{model_dir} has none of the layers that adapters are made for ({', '.join(TARGETS)})")
     return shapes
 
 
-def check_adapter(folder: Path, model_dir: Path, rank: int) -> Card:
-    """Proves that a folder is an adapter of this base, of this rank, whole and finite; raises `AdapterError` if not."""
+def check_adapter(folder: Path, model_dir: Path, rank: int, max_change: float = MAX_CHANGE) -> Card:
+    """Proves that a folder is an adapter of this base, of this rank, whole, finite and of sane size.
+
+    No layer may be changed by more than `max_change` of its own norm; and one that descends from another changes something.
+    Raises `AdapterError`.
+    """
     config, card = _read(folder / CONFIG, PeftConfig), _read(folder / CARD, Card)
     for field, found, expected in (
         ("peft_type", config.peft_type, "LORA"),
         ("r", config.r, rank),
-        ("lora_alpha", config.lora_alpha, 2 * rank),
+        ("lora_alpha", config.lora_alpha, SCALE * rank),
         ("target_modules", sorted(config.target_modules), sorted(TARGETS)),
         ("bias", config.bias, "none"),
         ("use_dora", config.use_dora, False),
@@ -119,11 +127,22 @@ def check_adapter(folder: Path, model_dir: Path, rank: int) -> Card:
     ):
         if found != expected:
             raise AdapterError(f"{folder.name}: {field} is {found!r}, expected {expected!r}")
-    _check_tensors(folder, expected_shapes(model_dir, rank))
+    changes = _check_tensors(folder, expected_shapes(model_dir, rank))
+    _check_changes(folder.name, changes, layer_norms(model_dir, tuple(changes)), max_change)
+    if card.parent is not None and not any(changes.values()):
+        raise AdapterError(f"{folder.name}: it changes nothing (B A is zero in all {len(changes)} layers), though it was trained")
     return card
 
 
-def _check_tensors(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
+def _check_changes(name: str, changes: dict[str, float], norms: dict[str, float], max_change: float) -> None:
+    for layer, change in changes.items():
+        if not change <= max_change * norms[layer]:
+            found = f"{layer} is changed by {change:.4g}, and its own norm is {norms[layer]:.4g}"
+            raise AdapterError(f"{name}: {found}; expected at most {max_change:g} times that")
+
+
+def _check_tensors(folder: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, float]:
+    """Checks names, shapes and values; gives the norm of the change that the adapter makes to each layer."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -133,14 +152,20 @@ def _check_tensors(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
             if found != set(expected):
                 odd = sorted(found ^ set(expected))
                 raise AdapterError(f"{folder.name}: {len(odd)} tensors are missing or unexpected, first {odd[0]!r}")
+            tensors = {name: weights.get_tensor(name) for name in expected}
             for name, shape in expected.items():
-                tensor = weights.get_tensor(name)
+                tensor = tensors[name]
                 if tuple(tensor.shape) != shape:
                     raise AdapterError(f"{folder.name}: {name} is {tuple(tensor.shape)}, expected {shape}")
                 if not torch.isfinite(tensor).all():
                     raise AdapterError(f"{folder.name}: {name} has values that are not finite numbers")
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"{folder.name}: {WEIGHTS} cannot be read ({error}); expected a whole safetensors file") from error
+    layers = [name.removesuffix(PART_A) for name in expected if name.endswith(PART_A)]
+    return {
+        layer.removeprefix(PREFIX): SCALE * product_norm(tensors[f"{layer}{PART_A}"], tensors[f"{layer}{PART_B}"])
+        for layer in layers
+    }
 
 
 def _read(file: Path, kind: type[T]) -> T:

@@ -2,7 +2,8 @@
 
 Each stage's output is in the database before the next begins, so a cycle that was cut off goes on where it was. Only the
 gate's `promote` leads to the release; whatever else happens, the version that is live stays live, unless it learnt from
-somebody who is forgotten: then the cycle is a rebuild, and in any case another version takes its place.
+somebody who is forgotten: then the cycle is a rebuild, and in any case another version takes its place. Training may make
+several candidates, of which the gate chooses one, or none, like a reward model: then there is nothing to judge.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from learner.context import Context, NothingToLearn, Progress, StageError
 from learner.curate.dataset import Curated, curate
 from learner.curate.presidio import PresidioMissing
 from learner.engine import EngineError
-from learner.evaluate.stage import Evaluated, evaluate, suite_scores
+from learner.evaluate.stage import Evaluated, cases, evaluate
 from learner.evaluate.suite import SuiteError
 from learner.failpoint import failpoint
-from learner.gate import Decision, Verdict, decide
+from learner.gate import Choice, Verdict, choose
 from learner.jobs import JobError
 from learner.policy import PolicyError
 from learner.release import Released
+from learner.report.write import write_report
 from learner.train.stage import Trained, train
 from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback
@@ -67,27 +69,30 @@ async def run(context: Context, cycle: Cycle) -> Cycle:
     context.progress = Progress()
     await _attempt(release.drain(context))
     await _attempt(rebuild.erase_tainted(context, cycle.id))
+    await write_report(context, ended)
     return ended
 
 
 async def _stages(context: Context, cycle: Cycle) -> Outcome:
     stage = await _Stages.of(context, cycle)
-    basis = await rebuild.select_basis(context)
+    basis = await rebuild.select_basis(context, cycle)
 
-    await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle, may_be_none=basis.is_rebuild))
+    await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle, may_be_none=bool(basis.why)))
     curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.parent, basis.again))
     dataset = curated.dataset_id
-    trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis.parent, basis.live))
-    candidate, parent, replaced = trained.adapter, trained.parent, trained.replaced
-    await release.load(context, parent)
-    await release.load(context, candidate)
-    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, dataset, candidate, parent))
-    decision = await stage(StageName.GATE, Decision, lambda: _gate(context, evaluated))
+    trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis))
+    if not trained.candidates:
+        return Outcome(CycleState.TRAINED, trained.notes)
+    names, against = [candidate.adapter for candidate in trained.candidates], trained.against
+    for name in (against, *names):
+        await release.load(context, name)
+    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, dataset, names, against))
+    choice = await stage(StageName.GATE, Choice, lambda: _gate(context, evaluated))
 
-    if decision.verdict is Verdict.PROMOTE:
-        reason = decision.reasons[-1]
-        await stage(StageName.RELEASE, Released, lambda: release.promote(context, candidate, replaced, trained.probes, reason))
-    return Outcome(OUTCOMES[decision.verdict], decision.reasons, candidate)
+    if choice.verdict is Verdict.PROMOTE:
+        probes, reason = trained.probes.get(choice.adapter, []), choice.reasons[-1]
+        await stage(StageName.RELEASE, Released, lambda: release.promote(context, choice.adapter, trained.replaced, probes, reason))
+    return Outcome(OUTCOMES[choice.verdict], (*choice.reasons, *trained.notes), choice.adapter)
 
 
 async def _attempt(work: Awaitable[T]) -> T | None:
@@ -99,8 +104,8 @@ async def _attempt(work: Awaitable[T]) -> T | None:
         return None
 
 
-async def _gate(context: Context, evaluated: Evaluated) -> Decision:
-    return decide(await suite_scores(context, evaluated), evaluated.votes, context.settings.gate)
+async def _gate(context: Context, evaluated: Evaluated) -> Choice:
+    return choose(await cases(context, evaluated), context.settings.gate)
 
 
 class Outcome(Struct, frozen=True):

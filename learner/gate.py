@@ -10,6 +10,10 @@
   five there. Its lower bound must be above zero, and the gain itself worth having.
 
 Anything missing or not a number is `inconclusive`, which never promotes.
+
+Where a cycle has several candidates, each is asked with its share of the error: with n of them the chance that at least one
+of n that are no better gets through is at most the sum of n such chances (Bonferroni 1936), so a cycle errs no more often
+than with one. The same scores may then also choose among those that pass.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 from scipy import stats
 
 from learner.config import GateSettings
@@ -70,6 +75,38 @@ class Decision(Struct, frozen=True):
     reasons: tuple[str, ...]
     suites: dict[str, Comparison]
     votes: Comparison | None
+
+
+class Case(Struct, frozen=True):
+    """What there is to judge one candidate by."""
+
+    suites: Sequence[SuiteScores]
+    votes: Sequence[VoteScore]
+
+
+class Choice(Decision, frozen=True):
+    """The decision on the candidate that came out best, and those on the others."""
+
+    adapter: str
+    others: dict[str, Decision]
+
+
+def choose(cases: Mapping[str, Case], settings: GateSettings) -> Choice:
+    """Judges each candidate by its share of the error. The best that is promoted is chosen, by the bound on its votes' gain.
+
+    Where none is, the verdict is that on the one nearest to it: an inconclusive one before a rejected one.
+    """
+    count = len(cases)
+    share = replace(settings, suite_alpha=settings.suite_alpha / count, vote_alpha=settings.vote_alpha / count)
+    decisions = {adapter: decide(case.suites, case.votes, share) for adapter, case in cases.items()}
+    best = max(decisions, key=lambda adapter: _rank(decisions[adapter]))  # the first of equals
+    decision = decisions.pop(best)
+    return Choice(decision.verdict, decision.reasons, decision.suites, decision.votes, best, decisions)
+
+
+def _rank(decision: Decision) -> tuple[int, float]:
+    nearness = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE).index(decision.verdict)
+    return nearness, decision.votes.lower_bound if decision.votes else -math.inf
 
 
 def decide(suites: Sequence[SuiteScores], votes: Sequence[VoteScore], settings: GateSettings) -> Decision:

@@ -41,7 +41,8 @@ async def load(context: Context, name: str) -> None:
     if adapter is None:
         raise AdapterError(f"there is no adapter {name!r}")
     folder = await fetch(context, adapter)
-    await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
+    settings = context.settings.train
+    await asyncio.to_thread(check_adapter, folder, context.model_dir, settings.rank, settings.max_change)
     await context.engine.load(name, folder)
 
 

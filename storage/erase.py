@@ -149,7 +149,7 @@ async def _scrub_stages(connection: AsyncConnection, person_id: str) -> None:
 def _scrub(name: StageName, output: dict[str, object], person_id: str) -> dict[str, object]:
     match name:
         case StageName.TRAIN:
-            return {**output, "probes": []}  # texts of the dataset, which do not say whose they are
+            return {**output, "probes": {}}  # texts of the dataset, which do not say whose they are
         case StageName.EVALUATE:
             votes = msgspec.convert(output["votes"], list[dict[str, object]])
             return {**output, "votes": [vote for vote in votes if vote["person_id"] != person_id]}

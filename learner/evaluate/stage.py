@@ -1,7 +1,8 @@
-"""Stage 4: candidate, live and base on every frozen suite and on the held-out votes, each suite scored once per version."""
+"""Stage 4: candidates, live and base on every frozen suite and on the held-out votes, each suite scored once per version."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,9 @@ from learner.adapter import BASE
 from learner.context import Context
 from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
 from learner.evaluate.suite import Suite
-from learner.gate import SuiteScores, VoteScore
+from learner.gate import Case, SuiteScores, VoteScore
 from learner.jobs import run_job
+from learner.pace import Pace
 from learner.rows import heldout_votes
 from storage import evaluations
 from storage.records import Cycle, SuiteRecord
@@ -24,22 +26,39 @@ TIME_LIMIT_S = 3600.0
 Scores = dict[str, dict[str, dict[str, float]]]  # model → suite → item → score
 
 
+class VotedAnswer(Struct, frozen=True):
+    """An answer that somebody voted on who never teaches, and its mean log-prob per token by version."""
+
+    id: str
+    person_id: str
+    label: int  # +1 or -1
+    means: dict[str, float]
+
+
 class Evaluated(Struct, frozen=True):
     """`sha256` are the hashes of the suites that were scored; the scores themselves are in the database."""
 
-    candidate: str
-    live: str
+    candidates: list[str]
+    live: str  # whom they are judged against
     sha256: dict[str, str]
-    votes: list[VoteScore]
+    votes: list[VotedAnswer]
+    seconds: float
+
+    def votes_on(self, candidate: str) -> list[VoteScore]:
+        """The votes under the live version and this candidate, as the gate reads them."""
+        return [VoteScore(vote.id, vote.person_id, vote.label, vote.means[self.live], vote.means[candidate]) for vote in self.votes]
 
 
-async def evaluate(context: Context, cycle: Cycle, dataset_id: str, candidate: str, live: str) -> Evaluated:
+async def evaluate(context: Context, cycle: Cycle, dataset_id: str, candidates: Sequence[str], live: str) -> Evaluated:
     """Has the engine score what is not known yet, and keeps it. Raises `JobError` when it could not be scored whole."""
     rows_file = await context.dataset_file(dataset_id)
-    folder = context.folder(cycle.id) / "evaluate"
-    result = await _score(context, folder, sorted({candidate, live, BASE}), cycle.id, rows_file, [live, candidate])
-    votes = _votes(rows_file, result.votes[live], result.votes[candidate])
-    return Evaluated(candidate, live, {suite.name: suite.sha256 for suite in context.suites()}, votes)
+    folder, models = context.folder(cycle.id) / "evaluate", sorted({*candidates, live, BASE})
+    result = await _score(context, folder, models, cycle.id, rows_file, models)
+    votes = [
+        VotedAnswer(row.id, row.person_id, row.label, {model: means[row.id] for model, means in result.votes.items()})
+        for row in heldout_votes(rows_file)
+    ]
+    return Evaluated(list(candidates), live, {suite.name: suite.sha256 for suite in context.suites()}, votes, result.seconds)
 
 
 async def score_baseline(context: Context) -> None:
@@ -89,11 +108,18 @@ async def known_scores(context: Context, models: list[str], suites: list[Suite])
     return await context.database.read(select)
 
 
-async def suite_scores(context: Context, evaluated: Evaluated) -> list[SuiteScores]:
-    """The gate's input, from the database: what is missing there stays missing."""
+async def cases(context: Context, evaluated: Evaluated) -> dict[str, Case]:
+    """The gate's input for each candidate, the suites' scores from the database: what is missing there stays missing."""
     suites = context.suites()
-    models = [evaluated.candidate, evaluated.live, BASE]
+    models = [*evaluated.candidates, evaluated.live, BASE]
     known = await known_scores(context, models, [suite for suite in suites if evaluated.sha256.get(suite.name) == suite.sha256])
+    return {
+        candidate: Case(_suite_scores(suites, known, candidate, evaluated.live), evaluated.votes_on(candidate))
+        for candidate in evaluated.candidates
+    }
+
+
+def _suite_scores(suites: Sequence[Suite], known: Scores, candidate: str, live: str) -> list[SuiteScores]:
     return [
         SuiteScores(
             name=suite.name,
@@ -101,8 +127,8 @@ async def suite_scores(context: Context, evaluated: Evaluated) -> list[SuiteScor
             margin=suite.header.margin,
             veto=suite.header.veto,
             items=tuple(item.id for item in suite.items),
-            live=known[evaluated.live].get(suite.name, {}),
-            candidate=known[evaluated.candidate].get(suite.name, {}),
+            live=known[live].get(suite.name, {}),
+            candidate=known[candidate].get(suite.name, {}),
             base=known[BASE].get(suite.name, {}),
         )
         for suite in suites
@@ -110,9 +136,12 @@ async def suite_scores(context: Context, evaluated: Evaluated) -> list[SuiteScor
 
 
 async def _run(context: Context, folder: Path) -> EvaluationResult:
+    pace = Pace()
+
     def show(line: bytes) -> None:
-        step = msgspec.json.decode(line, type=Advance)
-        context.progress.done, context.progress.total, context.progress.detail = step.done, step.total, step.detail
+        step, progress = msgspec.json.decode(line, type=Advance), context.progress
+        progress.done, progress.total, progress.detail = step.done, step.total, step.detail
+        progress.eta_s = pace.eta_s(step.done, step.total)
 
     await run_job("learner.evaluate.job", folder, folder / LINES, show, TIME_LIMIT_S)
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=EvaluationResult)
@@ -134,7 +163,3 @@ def _record(suite: Suite, now_s: float) -> SuiteRecord:
     return SuiteRecord(
         suite.sha256, suite.name, header.version, header.kind, len(suite.items), header.margin, header.veto, created_at_s=now_s
     )
-
-
-def _votes(rows_file: Path, live: dict[str, float], candidate: dict[str, float]) -> list[VoteScore]:
-    return [VoteScore(row.id, row.person_id, row.label, live[row.id], candidate[row.id]) for row in heldout_votes(rows_file)]

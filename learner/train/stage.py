@@ -1,4 +1,4 @@
-"""Stage 3: the training job, and what comes of it under a name that is never used again."""
+"""Stage 3: the training jobs, and what comes of them under names that are never used again."""
 
 from __future__ import annotations
 
@@ -6,46 +6,81 @@ import asyncio
 import shutil
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import check_adapter
 from learner.context import Context, StageError
-from learner.jobs import run_job
-from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Job, Probe, Result, Step
+from learner.rebuild import Basis
+from learner.train.candidates import Finished, Learner
+from learner.train.rewards import publish_reward
+from learner.train.spec import ADAPTER, REWARD, Probe
 from storage import adapters, cycles, datasets
 from storage.records import Adapter, AdapterState, Cycle
 
+VARIANTS = "variants"  # below the stage's folder: one for each variant of the settings
 
-class Trained(Struct, frozen=True):
+
+class Candidate(Struct, frozen=True):
+    """A version that was made, by which variant of the settings, and how training went."""
+
     adapter: str
-    parent: str
-    replaced: str  # what was live when training began
+    variant: str  # empty for the settings as they are
     rows: int
     seconds: float
     final_loss: float | None
-    probes: list[Probe]
+    measures: dict[str, float]
+    stopped: str  # why training ended before its last step; empty where it did not
 
 
-async def train(context: Context, cycle: Cycle, dataset_id: str, parent: str, replaced: str) -> Trained:
-    """Continues the parent on the cycle's dataset, to take the place of `replaced`, which mostly is the parent.
+class Trained(Struct, frozen=True):
+    """What was made. There are no candidates where the method makes no version of the model, but something else."""
 
-    Raises `JobError` or `StageError`; then there is no adapter.
+    candidates: list[Candidate]  # that of the settings as they are comes first; no two are the same
+    parent: str  # whom they descend from
+    against: str  # whom they are judged against
+    replaced: str  # what was live when training began
+    probes: dict[str, list[Probe]]  # of each candidate
+    notes: tuple[str, ...] = ()  # why this is a rebuild, which variants were left out, what else was made
+    measures: dict[str, float] = {}  # of what is no candidate
+
+
+async def train(context: Context, cycle: Cycle, dataset_id: str, basis: Basis) -> Trained:
+    """Teaches the basis's parent the cycle's dataset: as the settings say, and as their variants do while time allows.
+
+    Raises `JobError` or `StageError`, in rounds also `EngineError`; then nothing is made. What a variant meets is noted.
     """
     await check_proved(context, dataset_id)
-    folder = context.folder(cycle.id) / "train"
-    folder.mkdir(exist_ok=True)
-    shutil.copyfile(await context.dataset_file(dataset_id), folder / ROWS)
-    job = Job(str(context.model_dir), parent, str(context.artifacts.adapter_dir(parent)), dataset_id, context.settings.train)
-    (folder / JOB).write_bytes(msgspec.json.encode(job))
-    (folder / RESULT).unlink(missing_ok=True)
-    await run_job("learner.train.job", folder, folder / METRICS, lambda line: _show(context, line), job.settings.time_limit_s)
-    result = msgspec.json.decode((folder / RESULT).read_bytes(), type=Result)
-    if result.error:
-        raise StageError(result.error)
-    name = await publish(context, cycle, folder / ADAPTER, dataset_id, parent)
-    return Trained(name, parent, replaced, result.rows, result.seconds, result.final_loss, result.probes)
+    learner = Learner(context, cycle, dataset_id, await context.dataset_file(dataset_id), basis.parent)
+    folder, variants = context.folder(cycle.id) / "train", context.settings.train.candidates
+    settings = replace(context.settings.train, method=cycle.method, candidates=())
+    own = await learner.learn(folder, settings)
+    if not (own.folder / ADAPTER).is_dir():
+        return await _keep_reward(context, cycle, basis, own)
+    others, left_out = await learner.learn_variants(folder / VARIANTS, variants, settings, own.result.seconds)
+    made: dict[str, Finished] = {}
+    for finished in (own, *others):
+        made.setdefault(await publish(context, cycle, finished.folder / ADAPTER, dataset_id, basis.parent), finished)
+    return Trained(
+        candidates=[_candidate(name, finished) for name, finished in made.items()],
+        parent=basis.parent,
+        against=basis.against,
+        replaced=basis.live,
+        probes={name: finished.result.probes for name, finished in made.items()},
+        notes=(*([basis.why] if basis.why else []), *left_out),
+    )
+
+
+def _candidate(name: str, finished: Finished) -> Candidate:
+    result = finished.result
+    return Candidate(name, finished.variant, result.rows, result.seconds, result.final_loss, result.measures, result.stopped)
+
+
+async def _keep_reward(context: Context, cycle: Cycle, basis: Basis, own: Finished) -> Trained:
+    name, measures = await publish_reward(context, cycle, own.folder / REWARD), own.result.measures
+    told = ", ".join(f"{measure} {value:.4g}" for measure, value in measures.items())
+    return Trained([], basis.parent, basis.against, basis.live, {}, (f"reward model {name}: {told or 'no measures'}",), measures)
 
 
 async def check_proved(context: Context, dataset_id: str) -> None:
@@ -58,13 +93,19 @@ async def check_proved(context: Context, dataset_id: str) -> None:
 
 
 async def publish(context: Context, cycle: Cycle, folder: Path, dataset_id: str | None, parent: str) -> str:
-    """Moves a finished adapter to its place for good, as `r<cycle>-<8 hex of its content>`, and records it."""
-    card = await asyncio.to_thread(check_adapter, folder, context.model_dir, context.settings.train.rank)
+    """Brings a finished adapter to its place for good, as `r<cycle>-<8 hex of its content>`, and records it.
+
+    The folder stays: a cycle that is cut off here finds its training done.
+    """
+    settings = context.settings.train
+    card = await asyncio.to_thread(check_adapter, folder, context.model_dir, settings.rank, settings.max_change)
     sha256 = await asyncio.to_thread(context.artifacts.sha256_of, folder)
     name = f"r{cycle.id}-{sha256[:8]}"
     target = context.artifacts.adapter_dir(name)
     if not target.exists():  # it may be there: an earlier try of this cycle was ended right here
-        await asyncio.to_thread(context.artifacts.publish, folder, target)
+        copy = context.artifacts.temporary_dir() / name
+        await asyncio.to_thread(shutil.copytree, folder, copy)
+        await asyncio.to_thread(context.artifacts.publish, copy, target)
     adapter = Adapter(
         name,
         parent,
@@ -84,9 +125,3 @@ async def publish(context: Context, cycle: Cycle, folder: Path, dataset_id: str 
 
     await context.database.write(insert)
     return name
-
-
-def _show(context: Context, line: bytes) -> None:
-    step = msgspec.json.decode(line, type=Step)
-    context.progress.done, context.progress.total = step.step, step.steps
-    context.progress.detail = f"loss {step.loss:.3f}, {step.rows_per_s:.1f} rows/s"

@@ -72,10 +72,7 @@ def test_peft_loads_the_zero_adapter_and_it_changes_no_bit(model_dir: Path, zero
 
 
 def test_peft_finds_every_tensor_that_is_expected_and_scales_by_two(model_dir: Path, folder: Path) -> None:
-    def fill(tensors: dict[str, Tensor]) -> None:
-        tensors.update({name: torch.full_like(tensor, 0.01) for name, tensor in tensors.items()})
-
-    with_tensors(folder, fill)
+    with_tensors(folder, lambda tensors: fill(tensors, 0.01))
     check_adapter(folder, model_dir, RANK)
     base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
     weight = base.model.layers[1].self_attn.k_proj.weight.clone()
@@ -132,6 +129,38 @@ def test_a_tensor_of_another_shape_is_refused_with_both_shapes(folder: Path, mod
     expected = expected_shapes(model_dir, RANK)[TENSOR]
     said = refusal(with_tensors(folder, lambda tensors: tensors.update({TENSOR: torch.zeros(8, RANK)})), model_dir)
     assert said == f"spoilt: {TENSOR} is (8, {RANK}), expected {expected}"
+
+
+def fill(tensors: dict[str, Tensor], value: float) -> None:
+    tensors.update({name: torch.full_like(tensor, value) for name, tensor in tensors.items()})
+
+
+def test_a_change_as_large_as_the_layer_itself_is_refused_with_the_layer_and_both_norms(folder: Path, model_dir: Path) -> None:
+    with_tensors(folder, lambda tensors: fill(tensors, 0.01))
+    check_adapter(folder, model_dir, RANK)
+    layer = TENSOR.removesuffix(".lora_B.weight")
+    weight = AutoModelForCausalLM.from_pretrained(model_dir).get_submodule(layer.removeprefix("base_model.model.")).weight
+    norm = float(weight.detach().float().norm())
+    a, b = torch.full((RANK, weight.shape[1]), 0.01), torch.eye(weight.shape[0], RANK)
+    change = float((2 * b @ a).norm())
+    b *= 1.01 * norm / change
+    with_tensors(folder, lambda tensors: tensors.update({f"{layer}.lora_A.weight": a, TENSOR: b}))
+    said = refusal(folder, model_dir)
+    named = layer.removeprefix("base_model.model.")
+    assert said == (
+        f"spoilt: {named} is changed by {1.01 * norm:.4g}, and its own norm is {norm:.4g}; expected at most 1 times that"
+    )
+    check_adapter(folder, model_dir, RANK, max_change=1.02)
+
+
+def test_a_trained_adapter_that_changes_nothing_is_refused(folder: Path, model_dir: Path) -> None:
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, "parent": "base"}))
+    assert "it changes nothing" in refusal(folder, model_dir)
+    with_tensors(folder, lambda tensors: tensors[TENSOR].fill_(0.01))
+    assert "it changes nothing" in refusal(folder, model_dir)  # A is still zero
+    with_tensors(folder, lambda tensors: fill(tensors, 0.01))
+    check_adapter(folder, model_dir, RANK)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 7, 500, -1])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.config import GateSettings
-from learner.gate import Decision, SuiteScores, Verdict, VoteScore, decide
+from learner.gate import Case, Decision, SuiteScores, Verdict, VoteScore, choose, decide
 
 GATE = GateSettings()
 MARGIN = 0.02
@@ -171,6 +171,52 @@ def test_a_candidate_that_changed_nothing_people_care_about_is_hardly_ever_promo
     )
     promoted = sum(decide([equal], cast(chance), GATE).verdict is Verdict.PROMOTE for _ in range(2000))
     assert promoted / 2000 <= 0.015
+
+
+def test_one_candidate_is_judged_as_if_there_were_no_choice() -> None:
+    choice = choose({"r1": Case([suite()], votes())}, GATE)
+    decision = decide([suite()], votes(), GATE)
+    assert (choice.adapter, choice.others) == ("r1", {})
+    assert (choice.verdict, choice.reasons, choice.suites, choice.votes) == msgspec.structs.astuple(decision)
+
+
+def test_of_those_that_pass_the_surest_gain_is_chosen_and_the_others_keep_their_reasons() -> None:
+    choice = choose(
+        {
+            "gains less": Case([suite()], votes(gain=0.3)),
+            "gains more but breaks a suite": Case([suite(change=-0.5)], votes(gain=0.9)),
+            "chosen": Case([suite()], votes(gain=0.5)),
+            "noisy": Case([suite()], votes(gain=0.7, noise=3.0)),
+        },
+        GATE,
+    )
+    assert (choice.adapter, choice.verdict) == ("chosen", Verdict.PROMOTE)
+    assert {name: other.verdict for name, other in choice.others.items()} == {
+        "gains less": Verdict.PROMOTE,
+        "gains more but breaks a suite": Verdict.REJECT,
+        "noisy": Verdict.INCONCLUSIVE,
+    }
+    assert all(other.reasons for other in choice.others.values())
+
+
+def test_where_none_passes_the_verdict_is_that_on_the_nearest() -> None:
+    worse, unsure = Case([suite(change=-0.5)], votes()), Case([suite()], votes(gain=0.1, noise=1.0))
+    assert choose({"a": worse, "b": unsure}, GATE).verdict is Verdict.INCONCLUSIVE
+    assert choose({"a": worse, "b": worse}, GATE).verdict is Verdict.REJECT
+
+
+@pytest.mark.parametrize("cast", [clustered, one_sided])
+def test_several_candidates_that_changed_nothing_get_one_through_no_more_often_than_one_does(
+    cast: Callable[[random.Random], list[VoteScore]],
+) -> None:
+    """Four a cycle, each asked with the whole error, would err four times as often."""
+    chance = random.Random(1)
+    equal = SuiteScores("facts", "ab", MARGIN, False, *(("a", "b"), *[{"a": 0.5, "b": 0.5}] * 3))
+    loose = msgspec.structs.replace(GATE, vote_alpha=0.05)
+    cycles = [[Case([equal], cast(chance)) for _ in range(4)] for _ in range(600)]
+    promoted = sum(choose(dict(zip("abcd", cases, strict=True)), loose).verdict is Verdict.PROMOTE for cases in cycles)
+    greedy = sum(any(decide(one.suites, one.votes, loose).verdict is Verdict.PROMOTE for one in cases) for cases in cycles)
+    assert promoted / 600 <= 0.07 < greedy / 600
 
 
 # Scores in 1/64ths: sums of them are exact, so an order or a shift cannot change a verdict by rounding.
