@@ -35,6 +35,9 @@ class Progress(Struct):
     done: int = 0
     total: int = 0
     detail: str = ""
+    loss: float | None = None  # of the newest step, while a candidate is trained
+    rows_per_s: float | None = None
+    eta_s: float | None = None  # until the stage is done, at the speed it had so far
 
 
 @dataclass

@@ -1,0 +1,98 @@
+"""What a report says: figures and identifiers of things, never of people or of what they said."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from learner.collect import Collected
+from learner.curate.dataset import Curated
+from learner.gate import Comparison
+from learner.train.spec import Step
+from learner.transfer import Transfer
+from storage.records import Cycle
+
+
+class Timing(Struct, frozen=True):
+    """How long a stage took; None where it never ended."""
+
+    stage: str
+    seconds: float | None
+
+
+class Origin(Struct, frozen=True):
+    """What a candidate came from: the version it continues, whom it was to replace, its data, and what judged it."""
+
+    adapter: str
+    parent: str
+    against: str  # whom it was judged against
+    replaced: str
+    sha256: str  # of its files
+    base_sha256: str
+    dataset_id: str
+    suites: dict[str, str]  # name → sha256
+
+
+class Tried(Struct, frozen=True):
+    """One candidate: how its training went, and what the gate said of it."""
+
+    adapter: str
+    variant: str  # of the settings; empty for the settings as they are
+    seconds: float
+    final_loss: float | None
+    measures: dict[str, float]
+    stopped: str  # why training ended before its last step; empty where it did not
+    verdict: str | None
+    reasons: tuple[str, ...]
+    votes: Comparison | None
+
+
+class Curve(Struct, frozen=True):
+    """The steps of one training, thinned out. `run` is the folder below the cycle's that it ran in."""
+
+    run: str
+    steps: list[Step]
+
+
+class SuiteChange(Struct, frozen=True):
+    """Mean scores on one frozen suite. The candidate may go live where the bound is not below -margin."""
+
+    name: str
+    sha256: str
+    margin: float
+    veto: bool
+    live: float
+    candidate: float
+    delta: float
+    lower_bound: float
+
+
+class Moved(Struct, frozen=True):
+    """How far training moved held-out answers with one kind of feedback: the mean change of their log-prob per token.
+
+    `error` is its standard error, people left out one at a time. Groups of too few people are not told.
+    """
+
+    kind: str
+    votes: int
+    people: int
+    change: float
+    error: float
+
+
+class Report(Struct, frozen=True):
+    """A cycle that has ended, however it did; what it did not come to is None or empty."""
+
+    cycle: Cycle
+    made_at_s: float
+    timings: list[Timing]
+    collected: Collected | None
+    curated: Curated | None
+    rows: dict[str, dict[str, int]]  # split → kind → rows
+    held: dict[str, int]  # reason → answers that wait for review since this cycle
+    curves: list[Curve]
+    tried: list[Tried]
+    origin: Origin | None  # of the candidate that was chosen, or else of the first; and so is the rest
+    votes: Comparison | None  # liked minus disliked answers' log-prob per token, of the version before and the candidate
+    moved: list[Moved]
+    suites: list[SuiteChange]
+    transfer: Transfer  # as it was after this cycle

@@ -1,0 +1,45 @@
+"""Which kinds of feedback moved what: the change of held-out answers, by what their owners had to say about them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from learner.gate import MIN_PEOPLE_OF_A_KIND, VoteScore
+from learner.report.document import Moved
+from learner.rows import RowKind
+from storage.heldout import HeldOut
+
+
+def moved(votes: Sequence[VoteScore], heldout: Sequence[HeldOut]) -> list[Moved]:
+    """By kind of feedback, then by the reasons given; of groups of as many people as the gate asks of a kind of vote."""
+    known = {one.message_id: one for one in heldout}
+    groups: defaultdict[tuple[int, str], list[VoteScore]] = defaultdict(list)
+    for vote in votes:
+        for group in _groups(vote, known):
+            groups[group].append(vote)
+    found = [_moved(kind, groups[order, kind]) for order, kind in sorted(groups)]
+    return [group for group in found if group.people >= MIN_PEOPLE_OF_A_KIND]
+
+
+def _groups(vote: VoteScore, known: Mapping[str, HeldOut]) -> Iterator[tuple[int, str]]:
+    """(order, name) of each group that a vote belongs to."""
+    about = known.get(vote.id)
+    yield 0, "liked" if vote.label > 0 else "disliked"
+    if about is not None and about.kind != RowKind.THUMB:
+        yield 1, about.kind
+    for reason in about.reasons if about is not None else ():
+        yield 2, f"because: {reason}"
+
+
+def _moved(kind: str, votes: Sequence[VoteScore]) -> Moved:
+    changes: defaultdict[str, list[float]] = defaultdict(list)
+    for vote in votes:
+        changes[vote.person_id].append(vote.candidate - vote.live)
+    total, count = math.fsum(change for own in changes.values() for change in own), len(votes)
+    mean = total / count
+    without = [(total - math.fsum(own)) / (count - len(own)) for own in changes.values() if count > len(own)]
+    people = len(changes)
+    error = math.sqrt((people - 1) / people * math.fsum((estimate - mean) ** 2 for estimate in without))
+    return Moved(kind, count, people, mean, error)

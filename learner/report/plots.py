@@ -1,0 +1,145 @@
+"""The plots of a report, as SVG to be put into a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from learner.drawing import BLUE, COLOURS, GREY, SKY, VERMILION, render
+from learner.report.document import Curve, Moved, SuiteChange
+from learner.train.spec import Step
+from learner.transfer import BASE_CYCLE, Transfer
+
+WIDTH = 10.0  # inches
+UNPLOTTED = {"grad_norm"}
+
+
+def draw_curve(curve: Curve) -> str:
+    """Loss with its parts, divergence, margin and speed over the steps of a training."""
+
+    def make() -> Figure:
+        figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+        names = sorted({name for step in curve.steps for name in step.terms} - UNPLOTTED - {"loss"})
+        far = [name for name in names if "kl" in name or "ending" in name]
+        gains = [name for name in names if "margin" in name or "reward" in name]
+        panels = figure.subplots(2, 2, sharex=True).flat
+        for panel, (title, shown) in zip(
+            panels,
+            (
+                ("loss and its parts", ["loss", *(name for name in names if name not in {*far, *gains})]),
+                ("distance from the live version, nats per token", far),
+                ("margin and rewards", gains),
+                ("rows per second", ["rows_per_s"]),
+            ),
+            strict=True,
+        ):
+            _lines(panel, title, curve.steps, shown)
+        return figure
+
+    return _svg(make)
+
+
+def draw_suites(suites: Sequence[SuiteChange]) -> str:
+    """A forest plot: each suite's change and its lower bound, in units of the margin that it may not lose."""
+
+    def make() -> Figure:
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(suites)), layout="constrained")
+        axes = figure.subplots()
+        for row, suite in enumerate(suites):
+            delta, bound = suite.delta / suite.margin, suite.lower_bound / suite.margin
+            colour = BLUE if bound >= -1 else VERMILION
+            axes.plot([bound, delta], [row, row], color=colour, linewidth=2)
+            axes.plot([bound], [row], "|", color=colour, markersize=10)
+            axes.plot([delta], [row], "o", color=colour)
+        axes.axvline(-1, color=VERMILION, linestyle="--", linewidth=1)
+        axes.axvline(0, color=GREY, linewidth=1)
+        axes.set_xlabel("candidate - live in margins: mean (dot), lower bound (bar), what may not be passed (dashed)")
+        _name(axes, [f"{suite.name} (veto)" if suite.veto else suite.name for suite in suites])
+        return figure
+
+    return _svg(make)
+
+
+def draw_moved(groups: Sequence[Moved]) -> str:
+    """How far held-out answers moved, by what people had said of them."""
+
+    def make() -> Figure:
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(groups)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(
+            range(len(groups)),
+            [group.change for group in groups],
+            xerr=[group.error for group in groups],
+            color=[SKY if group.change >= 0 else VERMILION for group in groups],
+            ecolor=GREY,
+            height=0.6,
+        )
+        axes.axvline(0, color=GREY, linewidth=1)
+        axes.set_xlabel("change of held-out answers' log-prob per token, with its standard error")
+        _name(axes, [f"{group.kind} ({group.votes})" for group in groups])
+        return figure
+
+    return _svg(make)
+
+
+def draw_transfer(transfer: Transfer) -> str:
+    """The matrix as a heat map: a version in each row, a cycle's held-out votes in each column."""
+
+    def make() -> Figure:
+        rows, columns = len(transfer.lines), len(transfer.slices)
+        figure = Figure(figsize=(min(WIDTH, 2.5 + 0.8 * columns), 1.4 + 0.36 * rows), layout="constrained")
+        axes = figure.subplots()
+        margins = [[cell.margin if cell else float("nan") for cell in line.cells] for line in transfer.lines]
+        far = max((abs(cell.margin) for line in transfer.lines for cell in line.cells if cell), default=1.0) or 1.0
+        axes.pcolormesh(margins, cmap="RdBu", vmin=-far, vmax=far, edgecolors="white", linewidth=1)
+        for row, line in enumerate(transfer.lines):
+            for column, cell in enumerate(line.cells):
+                said, ink = ("", "black") if cell is None else (f"{cell.margin:+.2f}", _ink(cell.margin, far))
+                axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", color=ink, fontsize=8)
+        axes.grid(visible=False)
+        axes.set_xticks([column + 0.5 for column in range(columns)], [f"cycle {number}" for number in transfer.slices], rotation=45)
+        axes.set_yticks([row + 0.5 for row in range(rows)], [_version(line.cycle, line.adapter) for line in transfer.lines])
+        axes.invert_yaxis()
+        axes.set_xlabel("held-out votes that this cycle used up")
+        return figure
+
+    return _svg(make)
+
+
+def _lines(axes: Axes, title: str, steps: Sequence[Step], names: Sequence[str]) -> None:
+    axes.set_title(title)
+    axes.grid(visible=True, axis="both")
+    for number, name in enumerate(names):
+        there = [(step.step, value) for step in steps if (value := _value(step, name)) is not None]
+        label = name.replace("_", " ")
+        width = 1.8 if name == "loss" else 1.0
+        axes.plot(*zip(*there, strict=True), color=COLOURS[number % len(COLOURS)], linewidth=width, label=label)
+    if len(names) > 1:
+        axes.legend(frameon=False, fontsize=7)
+    if not names:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=GREY)
+
+
+def _value(step: Step, name: str) -> float | None:
+    return {"loss": step.loss, "rows_per_s": step.rows_per_s}.get(name, step.terms.get(name))
+
+
+def _name(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
+
+
+def _ink(margin: float, far: float) -> str:
+    return "white" if abs(margin) > 0.6 * far else "black"
+
+
+def _version(cycle: int, adapter: str) -> str:
+    return adapter if cycle == BASE_CYCLE else f"after {cycle}: {adapter}"
+
+
+def _svg(make: Callable[[], Figure]) -> str:
+    """The picture alone, without what a file of its own begins with."""
+    file = render(make, "svg").decode()
+    return file[file.index("<svg") :]

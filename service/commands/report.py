@@ -1,0 +1,110 @@
+"""`ratchet cycle report` and `ratchet cycle transfer`: what cycles did, and what is kept of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.client import Client
+from service.commands.terminal import Commands, Failure, command, show
+
+FILE_COLUMNS = 200  # of a table that does not go to a terminal
+MEANS = {
+    "average": "average margin of the newest version",
+    "learnt": "learnt, each cycle on its own votes",
+    "backward": "backward transfer",
+    "forward": "forward transfer",
+}
+
+
+def add_to(cycle: Commands) -> None:
+    """Adds both to the commands of `ratchet cycle`."""
+    one = command(cycle, "report", _report, "what a cycle learnt from, moved and cost", json=True)
+    one.add_argument("id", type=int)
+    one.add_argument("--html", metavar="FILE", help="also write the page with plots to this file")
+    command(cycle, "transfer", _transfer, "what versions are worth on the held-out votes of each cycle", json=True)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        report = client.get(f"/api/cycles/{arguments.id}/report")
+        if arguments.html is not None:
+            _write(Path(arguments.html), b"".join(client.download(f"/api/cycles/{arguments.id}/report.html")))
+    show(arguments, report, _report_lines)
+
+
+def _write(file: Path, page: bytes) -> None:
+    try:
+        file.write_bytes(page)
+    except OSError as error:
+        raise Failure(f"cannot write {str(file)!r} ({error.strerror}): give a file in a folder that is there") from error
+
+
+def _report_lines(report: dict[str, Any]) -> list[str]:
+    cycle, votes = report["cycle"], report["votes"]
+    lines = [f"cycle {cycle['id']} by {cycle['trigger']}, {cycle['method']}: {cycle['state']} {cycle['adapter'] or ''}".rstrip()]
+    lines += [f"  {reason}" for reason in cycle["reasons"]]
+    lines += [
+        f"  {count:>6} {kind} rows, {split}"
+        for split, kinds in report["rows"].items()
+        for kind, count in kinds.items()
+        if split != "dropped"
+    ]
+    lines += [f"  {count:>6} left out: {reason}" for reason, count in (report["curated"] or {}).get("dropped", {}).items()]
+    lines += [f"  {count:>6} wait for review: {reason}" for reason, count in report["held"].items()]
+    lines += [_tried_line(one) for one in report["tried"]]
+    if votes:
+        lines.append(f"  held-out votes {votes['live']:+.4f} -> {votes['candidate']:+.4f}, bound {votes['lower_bound']:+.4f}")
+    lines += [f"  {one['kind']}: {one['change']:+.4f} ± {one['error']:.4f} on {one['votes']} votes" for one in report["moved"]]
+    lines += [
+        f"  {one['name']}: {one['live']:.4f} -> {one['candidate']:.4f}, bound {one['lower_bound']:+.4f} of -{one['margin']:.4f}"
+        for one in report["suites"]
+    ]
+    timings = ", ".join(f"{one['stage']} {one['seconds']:.1f} s" for one in report["timings"] if one["seconds"] is not None)
+    return [*lines, f"  took {timings}"] if timings else lines
+
+
+def _tried_line(one: dict[str, Any]) -> str:
+    loss = "" if one["final_loss"] is None else f", loss {one['final_loss']:.4f}"
+    stopped = f", ended early {one['stopped']}" if one["stopped"] else ""
+    return f"  {one['adapter']} by {one['variant'] or 'the settings as they are'}: {one['verdict'] or 'not judged'}{loss}{stopped}"
+
+
+def _transfer(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        transfer = client.get("/api/transfer")
+    if arguments.json or not transfer["slices"]:
+        return show(arguments, transfer, lambda _: ["no cycle has used up held-out votes yet"])
+    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
+    console.print(_table(transfer))
+    for line in _mean_lines(transfer):
+        console.print(Text(line))
+    return None
+
+
+def _table(transfer: dict[str, Any]) -> Table:
+    table = Table(title="Margin of each version on the held-out votes of each cycle")
+    table.add_column("version")
+    for cycle, votes in zip(transfer["slices"], transfer["votes"], strict=True):
+        table.add_column(f"cycle {cycle}\n{votes} votes", justify="right")
+    for line in transfer["lines"]:
+        cells = ("" if cell is None else f"{cell['margin']:+.3f}" for cell in line["cells"])
+        table.add_row(Text(line["adapter"]), *cells)
+    return table
+
+
+def _mean_lines(transfer: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, told in MEANS.items():
+        mean = transfer[name]
+        value = "not known" if mean["value"] is None else f"{mean['value']:+.4f}"
+        missing = f", {mean['missing']} not scored" if mean["missing"] else ""
+        lines.append(f"{told}: {value} (of {mean['terms']}{missing})")
+    kept = transfer["kept"]
+    return [*lines, f"kept of what was learnt before: {'not known' if kept is None else f'{kept:.0%}'}"]

@@ -1,0 +1,97 @@
+"""Operators get reports and the matrix over HTTP and by the command line."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from litestar import Litestar, Router
+from litestar.di import Provide
+
+from learner.adapter import make_zero_adapter
+from learner.context import Context
+from learner.report.write import write_report
+from service import reports
+from service.cli import main
+from service.problem import respond
+from tests.learner.ended import two_cycles
+from tests.learner.tiny import RANK, save_model
+from tests.learner.world import Talker, learner
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line beside a service of these routes, where two cycles have ended; the second has its report."""
+    model_dir, base, contexts = save_model(tmp_path / "model", seed=1), tmp_path / "base", list[Context]()
+    make_zero_adapter(model_dir, base, RANK)
+    (tmp_path / "home").mkdir()
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with learner(tmp_path / "home", model_dir, base) as context:
+            people = [Talker() for _ in range(4)]
+            for person in people:
+                await context.database.write(person.talk)
+            _, second = await two_cycles(context, people)
+            await write_report(context, second)
+            contexts.append(context)
+            yield
+
+    provided = {"context": Provide(lambda: contexts[0], sync_to_thread=False)}
+    routes = Router("/api", route_handlers=reports.HANDLERS)
+    app = Litestar([routes], dependencies=provided, lifespan=[lifespan], exception_handlers={Exception: respond})
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        monkeypatch.setenv("RATCHET_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_reports_and_the_matrix_are_printed(operator: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    main(["cycle", "report", "2", "--html", str(page)])
+    lines = capsys.readouterr().out
+    for said in (
+        "cycle 2 by operator, mixed: promoted r2-00000002",
+        "    16 thumb rows, heldout",
+        "     1 left out: cap",
+        "  r2-00000002 by the settings as they are: promote, loss 0.7000",
+        "  held-out votes +0.1000 -> +0.4000, bound +0.0500",
+        "  liked: -0.2500 ± 0.0000 on 8 votes",
+        "  facts: 0.6000 -> 0.5900, bound -0.0150 of -0.0200",
+        "train 2.5 s",
+    ):
+        assert said in lines, lines
+    assert page.read_text().startswith("<!doctype html>") and "<svg" in page.read_text()
+
+    main(["cycle", "report", "2", "--json"])
+    assert json.loads(capsys.readouterr().out)["cycle"]["adapter"] == "r2-00000002"
+
+    main(["cycle", "transfer"])
+    table = capsys.readouterr().out
+    for said in ("r2-00000002", "+0.500", "8 votes", "backward transfer: -0.5000 (of 1)"):
+        assert said in table, table
+    main(["cycle", "transfer", "--json"])
+    assert json.loads(capsys.readouterr().out)["slices"] == [1, 2]
+
+
+def test_what_is_not_there_is_told_in_one_line(operator: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, told in (
+        (["cycle", "report", "9"], "ratchet: there is no cycle 9\n"),
+        (["cycle", "report", "2", "--html", str(tmp_path / "nowhere" / "x.html")], "ratchet: cannot write '"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 1
+        assert capsys.readouterr().err.startswith(told)
