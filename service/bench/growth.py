@@ -9,10 +9,10 @@ from statistics import median
 
 from msgspec import Struct
 
-from learner.curate.choose import example_of
 from learner.curate.clean import Cleaner, clean
 from learner.curate.dedupe import sift
 from learner.curate.example import Example
+from learner.curate.served import example_of
 from service.bench.bare import insert_all
 from service.bench.pages import NAMES, fill
 from storage import tables

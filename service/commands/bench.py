@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.commands.terminal import Commands, command, group, show
-from service.config import default_home
+import msgspec
+
+from learner.engine import EngineError
+from learner.jobs import JobError
+from learner.model import BUILTIN, ensure_model
+from service.commands.terminal import Commands, Failure, command, group, show
+from service.config import default_home, models_dir
 
 if TYPE_CHECKING:
     from service.bench.data import DataFigures
+    from service.bench.learner import LearnerFigures
+    from service.bench.learner_spec import Judged
     from service.bench.storage import StorageFigures
 
 
@@ -19,7 +29,11 @@ def add(commands: Commands) -> None:
     bench = group(commands, "bench", "figures of this machine")
     storage = command(bench, "storage", _storage, "acknowledged turns and votes per second, and pages", json=True)
     data = command(bench, "data", _data, "rows curated per second and in how much memory; what history costs a cycle", json=True)
-    for measured in (storage, data):
+    learner = command(bench, "learner", _learner, "rows learnt per second beside TRL, in how much memory, how it grows", json=True)
+    learner.add_argument("--model", metavar="DIR", help=f"the model that learns (default: {BUILTIN}, or a tiny one with --quick)")
+    learner.add_argument("--rows", type=int, metavar="N", help="votes, and as many pairs")
+    learner.add_argument("--engine", action="store_true", help="start the engine too, and time chats while training runs")
+    for measured in (storage, data, learner):
         measured.add_argument("--quick", action="store_true", help="a few rows for a moment: to see that it works")
         measured.add_argument("--dir", type=Path, help="on the disk to measure (default: the disk of the home)")
 
@@ -38,6 +52,30 @@ def _data(arguments: argparse.Namespace) -> None:
     with _folder(arguments) as folder:
         figures = measure_data(Path(folder), QUICK if arguments.quick else Size())
     show(arguments, figures, _data_lines)
+
+
+def _learner(arguments: argparse.Namespace) -> None:
+    from service.bench.learner import QUICK, Size, measure_learner
+    from service.bench.learner_run import Arms
+    from service.bench.tiny_model import make_tiny_model
+
+    size = QUICK if arguments.quick else Size()
+    if arguments.rows is not None:
+        if arguments.rows < 2:
+            raise Failure(f"--rows is {arguments.rows}, expected 2 or more: votes are up and down in turn")
+        size = msgspec.structs.replace(size, rows=arguments.rows)
+    say = partial(print, file=sys.stderr)
+    with _folder(arguments) as name:
+        folder = Path(name)
+        if arguments.quick and arguments.model is None:
+            model_dir = make_tiny_model(folder / "model")
+        else:
+            model_dir = ensure_model(arguments.model or BUILTIN, models_dir(), say)
+        try:
+            figures = asyncio.run(measure_learner(Arms(folder, model_dir, size.limit_s), size, arguments.engine, say))
+        except (JobError, EngineError) as error:
+            raise Failure(str(error)) from error
+    show(arguments, figures, _learner_lines)
 
 
 def _folder(arguments: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:
@@ -69,3 +107,28 @@ def _data_lines(found: DataFigures) -> list[str]:
         f"{growth.cycle_ms['1m']:.0f} ms beside {large}   ratio {found.cycle_growth:.2f}",
         f"{found.machine}; commit {found.commit or '-'}; {found.seconds:.0f} s",
     ]
+
+
+def _learner_lines(found: LearnerFigures) -> list[str]:
+    measured = f"{'rows/s':>9}{'tokens/s':>10}{'x careful':>11}{'x default':>11}{'peak MB':>9}"
+    lines = [f"{'':13}{measured}{'margin':>9}{'right':>7}{'loss':>8}"]
+    for kind, rates in (("thumbs", found.thumbs), ("pairs", found.pairs)):
+        lines.append(f"{kind}, {found.size.rows} rows")
+        for arm, rate in rates.items():
+            speed = f"{rate:9.2f}{found.tokens_per_s[kind][arm]:10.0f}"
+            ratios = f"{rate / rates['trl_careful']:11.2f}{rate / rates['trl_default']:11.2f}"
+            lines.append(f"  {arm:11}{speed}{ratios}{found.peak_mb[kind][arm]:9.0f}{_judged(found.loss[kind][arm])}")
+    growth = found.growth
+    lines += [
+        f"a row's time       {growth.rows_4x:.2f} with 4x the rows, {growth.rank_4x:.2f} with 4x the rank",
+        f"a token's time     {growth.length_2x:.2f} with answers 2x as long, {growth.length_4x:.2f} with 4x",
+        f"a cycle's time     {growth.history_100x:.2f} with 100x the history; {growth.curate_100x:.2f} without its training",
+    ]
+    if chats := found.chats:
+        idle, training = chats.idle_ms["p95"], chats.training_ms["p95"]
+        lines.append(f"a chat's first token, p95   {training:.0f} ms while training, {idle:.0f} ms idle   ratio {chats.ratio:.2f}")
+    return [*lines, f"{found.machine}, {found.precision}; commit {found.commit or '-'}; {found.seconds:.0f} s"]
+
+
+def _judged(judged: Judged | None) -> str:
+    return f"{judged.margin:+9.3f}{judged.accuracy:7.0%}{judged.loss:8.4f}" if judged else ""
