@@ -17,7 +17,8 @@ from learner.evaluate.stage import score_baseline
 from learner.preview import Preview, preview
 from learner.release import Released
 from learner.schedule import Scheduler
-from service import data, datasets, documents, lineage, policy, review, stats
+from learner.train.methods import check_method
+from service import data, datasets, documents, events, lineage, policy, pretrain, reports, review, stats
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
 from service.paging import LIMIT, Limit, Page, page
@@ -51,6 +52,13 @@ class CycleReport(Struct, frozen=True):
     cycle: Cycle
     stages: list[Stage]
     progress: Progress | None
+
+
+class CycleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a cycle is to be; the settings' own where it is not said."""
+
+    method: str | None = None
+    corpus: str = ""  # the domain or source of the documents that it may learn from
 
 
 class NewPerson(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,15 +103,26 @@ async def status(
 
 
 @post("/cycles", status_code=202)
-async def start_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
+async def start_cycle(scheduler: NamedDependency[Scheduler], data: JSONBody[CycleRequest | None] = None) -> Cycle:
     """Begins a cycle now."""
-    return await scheduler.run_now("operator")
+    wanted = data or CycleRequest()
+    try:
+        return await scheduler.run_now("operator", wanted.method, wanted.corpus)
+    except ValueError as error:
+        raise Problem("invalid_request", str(error), "method") from error
 
 
 @get("/cycles/preview")
-async def preview_cycle(context: NamedDependency[Context]) -> Preview:
+async def preview_cycle(
+    context: NamedDependency[Context], method: FromQuery[str | None] = None, corpus: FromQuery[str] = ""
+) -> Preview:
     """A dry run: what a cycle would learn if it began now, and what is missing. Nothing is changed."""
-    return await preview(context)
+    method = method or context.settings.train.method
+    try:
+        check_method(method)
+    except ValueError as error:
+        raise Problem("invalid_request", str(error), "method") from error
+    return await preview(context, method, corpus)
 
 
 @get("/cycles")
@@ -204,6 +223,7 @@ def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
     handlers = [
         status, start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter,
         list_audit, list_people, add_person, move_clock, *data.HANDLERS, *documents.HANDLERS, *stats.HANDLERS, *datasets.HANDLERS,
-        *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *OPERATOR_HANDLERS,
+        *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *pretrain.HANDLERS, *reports.HANDLERS, *events.HANDLERS,
+        *OPERATOR_HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

@@ -18,6 +18,7 @@ from learner.engine import Engine, EngineError
 from learner.model import ensure_model
 from learner.policy import Policy, load_policy
 from learner.policy.judge import PEOPLE_PRIORITY, Judge
+from learner.pretrain.pretrainer import Pretrainer
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
 from service import chat, completions, conversations, feedback, me, pages, people
@@ -51,6 +52,7 @@ class Parts:
     policy: Policy
     context: Context
     scheduler: Scheduler
+    pretrainer: Pretrainer
     clock: Clock
     started_at_s: float
 
@@ -83,6 +85,7 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
         guard = Guard(policy if config.guard.enabled else None, Judge(engine, lambda: router.live, PEOPLE_PRIORITY))
         talk = Chat(database, engine, router, guard, clock, config.server.max_answer_tokens, config.server.temperature)
         scheduler = Scheduler(context, config.storage.lease_s)
+        pretrainer = Pretrainer(context)
         await supervisor.start()
         tasks = [
             asyncio.create_task(_learn_once_ready(context, supervisor, scheduler, config.engine.start_timeout_s)),
@@ -92,11 +95,13 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             tasks.append(asyncio.create_task(follow(context, router)))
         try:
             gatekeeper = Gatekeeper(database, operator_key(home))
-            yield Parts(database, engine, supervisor, router, talk, gatekeeper, policy, context, scheduler, clock, clock())
+            work = (context, scheduler, pretrainer)
+            yield Parts(database, engine, supervisor, router, talk, gatekeeper, policy, *work, clock, clock())
         finally:
             for task in tasks:
                 task.cancel()
             await scheduler.stop()
+            await pretrainer.stop()
             await talk.drain(streams_s(config))
             await supervisor.stop()
             await database.close()

@@ -7,7 +7,7 @@ import sys
 
 from learner.model import ModelError
 from service.client import ClientError
-from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, policy, simulate, up
+from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, policy, pretrain, simulate, up
 from service.commands.terminal import Failure
 from service.config import ConfigError
 
@@ -20,6 +20,7 @@ FAMILIES = (
     simulate,
     evaluate,
     policy,
+    pretrain,
     model,
     backup,
     bench,

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from learner.config import LearnerSettings
 from learner.model import BUILTIN
+from learner.train import trackers
+from learner.train.methods import check_method
 from service.settings import EngineSettings
 from storage.settings import StorageSettings
 
@@ -80,4 +82,12 @@ def load_config(home: Path) -> Config:
             f"{file}: engine.lora_rank is {config.engine.lora_rank} and learner.train.rank {config.learner.train.rank}; "
             "expected the same"
         )
+    try:
+        check_method(config.learner.train.method)
+    except ValueError as error:
+        raise ConfigError(f"{file}: learner.train.method: {error}") from error
+    try:
+        trackers.check(config.learner.train.trackers)
+    except trackers.TrackerMissing as error:
+        raise ConfigError(f"{file}: learner.train.trackers: {error}") from error
     return config

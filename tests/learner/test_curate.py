@@ -22,7 +22,7 @@ from learner.curate.tools import objection
 from learner.evaluate.suite import load_suites
 from learner.policy import load_policy
 from learner.rows import Row, RowKind, Split, read_rows, write_rows
-from storage.records import Decision, Evidence, Message, MessageStatus, Role
+from storage.records import Decision, Evidence, Message, MessageStatus, Reason, Role
 from tests.learner.tiny import LetterTokens, corrections, replays, thumbs
 from tests.learner.voters import TOPICS
 from tests.learner.world import TRUSTING
@@ -43,6 +43,7 @@ def said(
     correction: str | None = None,
     question: str = INNOCENT,
     at_s: float = NOW_S,
+    reasons: tuple[Reason, ...] = (),
     **more: object,
 ) -> Evidence:
     """A served answer, unlike any other, with what its owner said of it."""
@@ -53,7 +54,7 @@ def said(
         f"m{number}", f"c-{person_id}", "p", asked.id, Role.ASSISTANT, told, MessageStatus.COMPLETE, 2.0,
         adapter="r1", engine_model="r1", prompt_token_ids=(1, 2, number), token_ids=(3, 4),
     )  # fmt: skip
-    return Evidence(msgspec.structs.replace(answer, **more), person_id, (asked,), thumb, (), None, correction, at_s, number)
+    return Evidence(msgspec.structs.replace(answer, **more), person_id, (asked,), thumb, reasons, None, correction, at_s, number)
 
 
 def choose(
@@ -87,6 +88,92 @@ def test_a_correction_becomes_a_pair_that_keeps_the_vote() -> None:
     assert (row.kind, row.label, row.better_ids) == (RowKind.CORRECTION, -1, (*map(ord, "Red ones are best."), 0))
     [unvoted] = choose(said(thumb=None, correction="Red ones are best.")).rows
     assert (unvoted.kind, unvoted.label) == (RowKind.CORRECTION, 0)
+
+
+def rival_of(item: Evidence, **more: object) -> Message:
+    """Another served answer to the same question."""
+    fields = {"id": f"{item.message.id}-other", "content": "Those that nobody else has on today.", "token_ids": (8, 9), **more}
+    return msgspec.structs.replace(item.message, **fields)
+
+
+def preferred(item: Evidence, **more: object) -> Evidence:
+    return msgspec.structs.replace(item, preferred_over=rival_of(item, **more))
+
+
+def test_a_preference_becomes_a_pair_of_two_served_answers() -> None:
+    for thumb in (None, "up"):
+        item = preferred(said("ada", thumb, prompt_token_ids=(5, 6), token_ids=(7, 0)))
+        [row] = choose(item).rows
+        assert (row.kind, row.label, row.id) == (RowKind.PREFERENCE, 0, item.message.id)
+        assert (row.prompt_ids, row.answer_ids, row.better_ids) == ((5, 6), (8, 9), (7, 0))
+
+
+def test_a_preference_for_what_is_disliked_or_corrected_is_only_the_vote_or_the_correction() -> None:
+    [row] = choose(preferred(said(thumb="down"))).rows
+    assert (row.kind, row.label, row.better_ids) == (RowKind.THUMB, -1, ())
+    [row] = choose(preferred(said(thumb="up", correction="Red ones are best."))).rows
+    assert row.kind is RowKind.CORRECTION and LetterTokens().decode(row.better_ids) == "Red ones are best.\0"
+
+
+@pytest.mark.parametrize("more", [{"parent_id": "elsewhere"}, {"conversation_id": "c2"}, {"engine_model": "r9"}, {"token_ids": ()}])
+def test_a_preference_over_anything_but_a_served_answer_to_the_same_is_none(more: dict[str, object]) -> None:
+    [drop] = choose(preferred(said(thumb=None), **more)).dropped
+    assert drop.reason == "preferred over no answer to the same question"
+    [row] = choose(preferred(said(thumb="up"), **more)).rows
+    assert (row.kind, row.label) == (RowKind.THUMB, 1)
+
+
+def test_a_preference_is_cleaned_and_weighed_like_a_vote() -> None:
+    assert reasons(preferred(said(thumb=None), content=SUITES[1].items[0].prompt[0].content)) == ["overlaps a frozen eval item"]
+    assert reasons(preferred(said(thumb=None, content="no " * 12))) == ["repeats itself"]
+    assert reasons(preferred(said(thumb=None), token_ids=tuple(range(1001)))) == ["too long"]
+    item = preferred(said(thumb=None), content="Write to ann.lee@example.org, who knows a lot about shoes of all kinds.")
+    chosen = choose(item, max_row_tokens=1000)
+    assert "example.org" not in LetterTokens().decode(chosen.rows[0].answer_ids)
+    assert chosen.transformations == {item.message.id: ("redacted 1 e-mail address",)}
+
+
+def test_a_held_out_vote_judges_as_a_vote_whatever_else_was_said() -> None:
+    both = preferred(said(thumb="up")), said(thumb="down", reasons=(Reason.TOO_LONG,), finish_reason="length")
+    rows = choose(*both, heldout_share=1.0).rows
+    assert [(row.kind, row.split, row.label, row.weight) for row in rows] == [
+        (RowKind.THUMB, Split.HELDOUT, 1, 1.0), (RowKind.THUMB, Split.HELDOUT, -1, 1.0),
+    ]  # fmt: skip
+
+
+def test_reasons_shape_what_teaches_and_the_manifest_says_so() -> None:
+    told = "One is brown. Two is black. Three is green."
+    ids = tuple(LetterTokens().answer(told))
+    item = said(thumb="down", reasons=(Reason.TOO_LONG,), content=told, token_ids=ids)
+    cut = said(thumb="down", reasons=(Reason.INCOMPLETE,), finish_reason="length")
+    rude = said(thumb="down", reasons=(Reason.IMPROPER,))
+    chosen = choose(item, cut, rude, max_row_tokens=1000)
+    assert [drop.reason for drop in chosen.dropped] == ["incomplete or too short, but it was its limit that ended it"]
+    short, improper = chosen.rows
+    assert (short.label, LetterTokens().decode(short.answer_ids), short.lesson_from) == (1, "One is brown. Two is black.\0", 27)
+    assert (improper.label, improper.weight, chosen.transformations[improper.id]) == (-1, 2.0, ("improper ×2",))
+
+
+def test_a_refusal_that_the_policy_wants_weighs_no_more_and_none_is_ever_turned_into_what_to_say() -> None:
+    def refused(question: str) -> Row:
+        content = "I'm sorry, but I can't help with that."
+        [row] = choose(
+            said(thumb="down", question=question, content=content, reasons=(Reason.REFUSED_NEEDLESSLY,)), max_row_tokens=1000
+        ).rows
+        return row
+
+    assert (refused(INNOCENT).label, refused(INNOCENT).weight) == (-1, 1.5)
+    rules = [rule for rule in load_policy().rules if rule.is_about("prompt") and rule.action == "refuse"]
+    broken = next(case.prompt for rule in rules for case in rule.examples if case.breaks and not case.answer)
+    assert (refused(broken).label, refused(broken).weight) == (-1, 1.0)
+
+
+def test_a_liked_answer_that_its_limit_ended_never_teaches_to_end_there() -> None:
+    content = "Write to ann.lee@example.org, who knows a lot about shoes of all kinds."
+    for ids, ends in (((3, 4), False), ((3, 0), True)):
+        [row] = choose(said(content=content, token_ids=ids, finish_reason="stop" if ends else "length"), max_row_tokens=1000).rows
+        assert "example.org" not in LetterTokens().decode(row.answer_ids)
+        assert (row.answer_ids[-1] == 0) == ends
 
 
 SERVED = "not known to be a served version's own words"

@@ -75,6 +75,7 @@ def test_the_datasets_library_loads_every_row_into_its_split(tmp_path: Path, loa
         **{name: List(Value("int32")) for name in ids},
         "weight": Value("float64"),
         "label": Value("int8"),
+        "lesson_from": Value("int32"),
         "transformations": List(Value("string")),
     }
     assert {split: part.features for split, part in loaded.items()} == {"train": Features(expected), "heldout": Features(expected)}
@@ -86,6 +87,7 @@ def test_the_datasets_library_loads_every_row_into_its_split(tmp_path: Path, loa
         assert [one["id"] for one in found] == [f"{'d' * 12}/{number}" for number, row in enumerate(original) if row.split is split]
         for one, row in zip(found, rows, strict=True):
             assert (one["kind"], one["weight"], one["label"]) == (row.kind, row.weight, row.label)
+            assert one["lesson_from"] == row.lesson_from
             assert (one["prompt"], one["answer"]) == (decode(row.prompt_ids), decode(row.answer_ids))
             assert tuple(map(tuple, (one["prompt_ids"], one["answer_ids"], one["better_ids"]))) == (
                 row.prompt_ids, row.answer_ids, row.better_ids,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from learner.config import CurateSettings, LearnerSettings, ScheduleSettings
 from learner.evidence import judge_evidence
-from learner.schedule import News, due
+from learner.schedule import News, Scheduler, due
+from storage import cycles
 from storage.feedback import EvidenceCount
+from tests.learner.world import learner
 
 SETTINGS = ScheduleSettings(interval_s=1000, min_effective_votes=20, min_minority_votes=5, min_people=3)
 ALL_COUNT = CurateSettings(max_rows_per_person=1000, likeness=0.0)
@@ -68,3 +73,21 @@ def test_votes_count_by_how_independent_they_are() -> None:
     assert judge_evidence(fresh(1, 1, people=2), [1, 1], settings, SETTINGS).missing == (
         "2 of 20 independent votes", "1 of 5 votes of the rarer kind", "2 of 3 people",
     )  # fmt: skip
+
+
+def test_a_cycle_begins_with_the_method_it_was_asked_for_or_the_settings_own(
+    model_dir: Path, zero_dir: Path, tmp_path: Path
+) -> None:
+    async def body() -> None:
+        (home := tmp_path / "home").mkdir()
+        async with learner(home, model_dir, zero_dir) as context:
+            scheduler = Scheduler(context, lease_s=1.0)
+            with pytest.raises(ValueError, match="there is no method 'magic'"):
+                await scheduler.run_now("test", "magic")
+            assert await context.database.read(lambda connection: cycles.select_cycles(connection, 5)) == []
+            for asked, expected in ((("cpt", "novels"), ("cpt", "novels")), ((), ("mixed", ""))):
+                begun = await scheduler.run_now("test", *asked)
+                assert (begun.method, begun.corpus) == expected
+                await scheduler.cancel()
+
+    asyncio.run(body())
