@@ -39,6 +39,8 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
     threads: int | None = None  # CPU threads of the training process; all cores where unset
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
+    learn_share: float = 1.0  # of the layers, from the top, that learn; what is below stays as it is, and is computed once
+    keep_states_mb: float = 1024  # of states below the layers that learn; what is beyond is computed in each pass
     form: Literal["mean", "sum"] = "mean"  # of log-probs over an answer: "sum" as KTO, DPO and SFT are defined, where length earns
     flip_rate: float = 0.1  # of preferences and corrections that are taken to be the wrong way round
     preferred_nll_weight: float = 0.1  # of preferred answers that nobody wrote

@@ -45,7 +45,7 @@ def run(folder: Path) -> Result:
         shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of an earlier try, which does not count
     torch.manual_seed(job.settings.seed)
     torch.set_num_threads(job.settings.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-    policy = Policy(Path(job.model_dir), Path(job.parent_dir), job.settings.precision, job.settings.spread)
+    policy = load_policy(job)
     if find_device().type == "cuda":
         torch.set_default_device(find_device())  # what lessons make of rows is then where the model is
     try:
@@ -59,6 +59,12 @@ def run(folder: Path) -> Result:
     if ranks.leads:
         leave_result(folder / RESULT, result)
     return result
+
+
+def load_policy(job: Job) -> Policy:
+    settings = job.settings
+    dirs = Path(job.model_dir), Path(job.parent_dir)
+    return Policy(*dirs, settings.precision, settings.spread, settings.learn_share, settings.keep_states_mb)
 
 
 def _finish(policy: Policy, rows: list[Row], job: Job, folder: Path, ranks: Ranks) -> list[Probe]:

@@ -22,6 +22,18 @@ WIDTH = 256  # of a bin, where no tree is longer: attention costs by the square 
 MAX_TREE = 1024  # answers to one prompt that would be longer together make several trees
 
 
+Tree = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # a prompt and its answers
+
+
+class Placed(NamedTuple):
+    """A tree, and where in which bin its tokens stand."""
+
+    tree: Tree
+    bin: int
+    start: int
+    stop: int
+
+
 class Packed(NamedTuple):
     """`ids_BW` and `positions_BW` go into the model, with `seen_BWW` as its mask: True where row token sees column token.
 
@@ -34,18 +46,26 @@ class Packed(NamedTuple):
     at_T: Tensor
     tokens_T: Tensor
     texts_T: Tensor
+    trees: tuple[Placed, ...]
 
     def to(self, device: torch.device) -> Packed:
-        return Packed(*(tensor.to(device) for tensor in self))
+        *tensors, trees = self
+        return Packed(*(tensor.to(device) for tensor in tensors), trees)
 
 
-class _Tree(NamedTuple):
+class _Open(NamedTuple):
+    """A tree in the making."""
+
     prompt: tuple[int, ...]
     answers: list[tuple[int, Sequence[int]]]  # which text, its answer
 
     @property
     def length(self) -> int:
         return len(self.prompt) + sum(len(answer) - 1 for _, answer in self.answers)  # nothing follows a last token
+
+    @property
+    def tree(self) -> Tree:
+        return self.prompt, tuple(tuple(answer) for _, answer in self.answers)
 
 
 def pack(texts: Sequence[Text]) -> Packed:
@@ -55,6 +75,7 @@ def pack(texts: Sequence[Text]) -> Packed:
     ids_BW = torch.zeros(len(bins), width, dtype=torch.long)
     positions_BW, tree_BW, branch_BW = (torch.zeros_like(ids_BW) for _ in range(3))
     at: dict[int, list[int]] = {}
+    placed: list[Placed] = []
     for number, trees in enumerate(bins):
         start = 0
         for name, tree in enumerate(trees, 1):
@@ -63,6 +84,7 @@ def pack(texts: Sequence[Text]) -> Packed:
             positions_BW[number, start:end] = torch.arange(end - start)
             prompt_end = number * width + end - 1
             tree_BW[number, start : start + tree.length] = name
+            placed.append(Placed(tree.tree, number, start, start + tree.length))
             for branch, (text, answer) in enumerate(tree.answers, 1):
                 stop = end + len(answer) - 1
                 ids_BW[number, end:stop] = torch.tensor(answer[:-1], dtype=torch.long)
@@ -78,6 +100,7 @@ def pack(texts: Sequence[Text]) -> Packed:
         torch.tensor([place for text in range(len(texts)) for place in at[text]], dtype=torch.long),
         torch.tensor([token for _, answer in texts for token in answer], dtype=torch.long),
         torch.tensor([text for text, (_, answer) in enumerate(texts) for _ in answer], dtype=torch.long),
+        tuple(placed),
     )
 
 
@@ -95,8 +118,8 @@ def in_chunks(items: Sequence[T], tokens: Sequence[int], limit: int) -> Iterator
         yield chunk
 
 
-def _trees(texts: Sequence[Text]) -> Iterator[_Tree]:
-    open_trees: dict[tuple[int, ...], _Tree] = {}
+def _trees(texts: Sequence[Text]) -> Iterator[_Open]:
+    open_trees: dict[tuple[int, ...], _Open] = {}
     for number, (prompt, answer) in enumerate(texts):
         if not prompt or not answer:
             raise ValueError(f"text {number} has {len(prompt)} tokens of prompt and {len(answer)} of answer, expected one or more")
@@ -106,15 +129,15 @@ def _trees(texts: Sequence[Text]) -> Iterator[_Tree]:
             yield open_trees.pop(key)
             tree = None
         if tree is None:
-            tree = open_trees[key] = _Tree(key, [])
+            tree = open_trees[key] = _Open(key, [])
         tree.answers.append((number, answer))
     yield from open_trees.values()
 
 
-def _bins(trees: list[_Tree]) -> list[list[_Tree]]:
+def _bins(trees: list[_Open]) -> list[list[_Open]]:
     """First-fit decreasing into bins as wide as the longest tree, or `WIDTH` if that is more."""
     width = max(WIDTH, max(tree.length for tree in trees))
-    bins: list[list[_Tree]] = []
+    bins: list[list[_Open]] = []
     room: list[int] = []
     for tree in sorted(trees, key=lambda tree: -tree.length):
         fits = next((number for number, left in enumerate(room) if tree.length <= left), None)

@@ -5,6 +5,7 @@ Two adapters are loaded: "default" learns, "reference" is the frozen copy of whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +18,26 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from learner.machine import Precision
+from learner.train.halves import Halves
 from learner.train.pack import Packed, Text, pack
 from learner.train.place import find_dtype, place
 
+LAYER = re.compile(r"\.layers\.(\d+)\.")
 NOTHING = 0  # stands where a token would follow; it is never run
 
 
 class Policy:
     """A continued adapter and its reference. Trainable weights are float32; products run in `precision`."""
 
-    def __init__(self, model_dir: Path, parent_dir: Path, precision: Precision = "auto", spread: bool = False) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        parent_dir: Path,
+        precision: Precision = "auto",
+        spread: bool = False,
+        learn_share: float = 1.0,
+        keep_states_mb: float = 0.0,
+    ) -> None:
         self._dtype = find_dtype(precision)
         base = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=self._dtype, attn_implementation="eager"
@@ -34,17 +45,27 @@ class Policy:
         base.config.use_cache = False
         self.peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
         self.peft.load_adapter(parent_dir, "reference", is_trainable=False)
-        self.peft.set_adapter("default")
         self.peft.eval()  # no dropout anywhere: the same rows give the same loss
         self._causal: Any = self.peft.get_base_model()
         for module in self.peft.modules():
             if isinstance(module, LoraLayer):
                 module.cast_input_dtype_enabled = False  # autocast casts A and B, which are small; PEFT would cast x
+        layers = len(self._causal.model.layers)
+        self._fixed = layers - max(round(layers * learn_share), 1)  # layers, from the bottom, that do not learn
+        self.make_learn()
         self._open_zero_adapter()
         self._device = place(self.peft, spread)
+        self._halves = Halves.of(self._causal.model, self._fixed, keep_states_mb) if self._fixed and not spread else None
 
     def parameters(self) -> list[torch.nn.Parameter]:
         return [parameter for parameter in self.peft.parameters() if parameter.requires_grad]
+
+    def make_learn(self) -> None:
+        """Switches to the adapter that learns; of it, the layers that do. PEFT would make all of it learn."""
+        self.peft.set_adapter("default")
+        for name, parameter in self.peft.named_parameters():
+            if ".default." in name:
+                parameter.requires_grad_(_layer_of(name) >= self._fixed)
 
     @property
     def end_token(self) -> int | None:
@@ -56,21 +77,23 @@ class Policy:
     @contextmanager
     def reference(self) -> Iterator[None]:
         """Inside, the model is the frozen parent and keeps no gradient."""
-        trainable = self.parameters()
         self.peft.set_adapter("reference")
         try:
             with torch.no_grad():
                 yield
         finally:
-            self.peft.set_adapter("default")
-            for parameter in trainable:
-                parameter.requires_grad_(True)
+            self.make_learn()
 
     @contextmanager
     def base(self) -> Iterator[None]:
         """Inside, the model is base, without an adapter, and keeps no gradient."""
-        with self.peft.disable_adapter(), torch.no_grad():
-            yield
+        halves, self._halves = self._halves, None  # what is kept was computed with the parent's lower layers
+        try:
+            with self.peft.disable_adapter(), torch.no_grad():
+                yield
+        finally:
+            self._halves = halves
+            self.make_learn()
 
     def logits(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor, Tensor]:
         """Runs a batch; gives (logits_TV, tokens_T, texts_T) of the answers' positions, laid end to end.
@@ -96,12 +119,14 @@ class Policy:
 
     def _states(self, packed: Packed) -> Tensor:
         """The last layer's state where each answer token is predicted, (T, D)."""
+        mask, adapter = self._mask(packed.seen_BWW), self.peft.active_adapter
         with self._autocast():
-            state_BWD = self._causal.model(
-                input_ids=packed.ids_BW,
-                position_ids=packed.positions_BW,
-                attention_mask=self._mask(packed.seen_BWW),
-            ).last_hidden_state
+            if self._halves is not None and adapter in ("default", "reference"):
+                state_BWD = self._halves.run(packed, mask, keep=adapter == "reference")
+            else:
+                state_BWD = self._causal.model(
+                    input_ids=packed.ids_BW, position_ids=packed.positions_BW, attention_mask=mask
+                ).last_hidden_state
         state_TD: Tensor = state_BWD.flatten(0, 1)[packed.at_T]
         return state_TD
 
@@ -124,7 +149,13 @@ class Policy:
         """Gives A of an all-zero adapter LoRA's usual random start: with A and B both zero nothing could be learnt."""
         generator = torch.Generator().manual_seed(0)
         for name, parameter in self.peft.named_parameters():
-            if ".lora_A.default." in name and not parameter.any():
+            if ".lora_A.default." in name and parameter.requires_grad and not parameter.any():
                 bound = 1 / parameter.shape[1] ** 0.5  # kaiming_uniform with a = sqrt(5), as PEFT starts A
                 with torch.no_grad():
                     parameter.uniform_(-bound, bound, generator=generator)
+
+
+def _layer_of(name: str) -> int:
+    """The number of the layer that a parameter belongs to, from the bottom."""
+    found = LAYER.search(name)
+    return int(found[1]) if found else 0

@@ -105,17 +105,14 @@ def score_texts(policy: Policy, head: Head, texts: Sequence[Text], chunk_tokens:
 @contextmanager
 def wear(policy: Policy, folder: Path) -> Iterator[None]:
     """Inside, the policy has the adapter in `folder` on, and keeps no gradient."""
-    trainable = policy.parameters()
     policy.peft.load_adapter(folder, "worn", is_trainable=False)
     policy.peft.set_adapter("worn")
     try:
         with torch.no_grad():
             yield
     finally:
-        policy.peft.set_adapter("default")
+        policy.make_learn()
         policy.peft.delete_adapter("worn")
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def _chunks(texts: Sequence[Text], chunk_tokens: int) -> Iterator[list[Text]]:

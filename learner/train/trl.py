@@ -170,5 +170,5 @@ def _take_back(trainer: Trainer, work: Work) -> None:
     trainer.accelerator.unwrap_model(peft, keep_fp32_wrapper=False)
     if "ref" in peft.peft_config:
         peft.delete_adapter("ref")
-    peft.set_adapter("default")
+    work.policy.make_learn()
     peft.eval()

@@ -85,7 +85,7 @@ async def measure_learner(arms: Arms, size: Size, engine: bool, say: Say = lambd
     write_rows(folder / f"{THUMBS}.jsonl", make_thumbs(size.rows, prose, tokens))
     write_rows(folder / f"{PAIRS}.jsonl", make_pairs(size.rows, prose, tokens))
     daily = TrainSettings(passes=size.passes, validation_votes=ALL_TEACH)
-    whole = msgspec.structs.replace(daily, lead_tokens=WHOLE)
+    whole = msgspec.structs.replace(daily, lead_tokens=WHOLE, learn_share=1.0)
     ran = await _take_turns(arms, daily, whole, size, say)
     say("growth with rows, length and rank")
     trained = await measure_training(arms, whole, prose, tokens, size.growth_rows, size.rounds)

@@ -67,7 +67,9 @@ def _train_mixed(
 
     make_zero_adapter(model_dir, folder / BASE, settings.rank)
     train = load_method("mixed")
-    policy = Policy(model_dir, folder / BASE, settings.precision)
+    policy = Policy(
+        model_dir, folder / BASE, settings.precision, learn_share=settings.learn_share, keep_states_mb=settings.keep_states_mb
+    )
     began = time.perf_counter()
     train(Work(policy, rows, [], settings, folder, report))
     seconds = time.perf_counter() - began
