@@ -15,6 +15,7 @@ from torch import Tensor
 from learner.config import TrainSettings
 
 MOMENTUM = 0.8  # of the running means
+RARE_END = 0.005  # chance of an end at a token, below which "so many times as likely" says nothing: that of 200 tokens' answers
 PATIENCE = 2  # checks in a row that are worse than the best
 
 
@@ -36,7 +37,7 @@ class Brakes:
 
     def check(self, step: int, steps: int, terms: Mapping[str, float]) -> str:
         """Takes in a step; gives the reason to stop, with the good weights put back, or nothing."""
-        for name in ("kl", "ending"):
+        for name in ("kl", "ending", "ending_before"):
             if name in terms:
                 self._followed[name] = MOMENTUM * self._followed.get(name, terms[name]) + (1 - MOMENTUM) * terms[name]
         if step == steps or step % max(steps // self._settings.checks, 1):
@@ -69,13 +70,14 @@ class Brakes:
 
     def _too_far(self) -> str:
         settings = self._settings
-        kl, ending = self._followed.get("kl", 0.0), self._followed.get("ending", 1.0)
+        kl, before = self._followed.get("kl", 0.0), max(self._followed.get("ending_before", 0.0), RARE_END)
+        times = self._followed.get("ending", 0.0) / before
         if kl > settings.kl_budget:
             return (
                 f"KL to the live version reached {kl:.3f} nats per token on replayed answers, the budget is {settings.kl_budget:g}"
             )
-        if ending > settings.max_ending:
-            return f"inside replayed answers an end is {ending:.1f} times as likely as before, the limit is {settings.max_ending:g}"
+        if times > settings.max_ending:
+            return f"inside replayed answers an end is {times:.1f} times as likely as before, the limit is {settings.max_ending:g}"
         return ""
 
     def _keep(self) -> None:

@@ -62,7 +62,7 @@ class MixedLesson:
     """The daily objective over rows whose reference is taken once. A lesson of `learner.train.loop`."""
 
     def __init__(self, policy: Policy, rows: Sequence[Row], settings: TrainSettings) -> None:
-        self._policy, self._settings = policy, settings
+        self._policy, self.settings = policy, settings
         self.reference = take_reference(policy, rows, settings)
         self._advantages = _advantages([row for row in rows if row.kind is RowKind.SAMPLED])
         self._shift = objective.RunningShift()
@@ -76,7 +76,7 @@ class MixedLesson:
 
     def backward(self, batch: Sequence[Row]) -> dict[str, float]:
         """Adds the batch's gradient, as many rows at a time as fit; gives the mean of each term over the rows that have it."""
-        settings, terms = self._settings, Terms()
+        settings, terms = self.settings, Terms()
         shift = self._shift.value if settings.form == "mean" else self._z0(batch)
         scale = nll_scale(batch, settings.form)
         share = self._ranks.share(batch)
@@ -93,11 +93,11 @@ class MixedLesson:
         """The loss of each row, in the rows' order, (R,)."""
         logits_TV, tokens_T, _ = self._policy.logits([text for row in rows for text in texts_of(row)])
         logps_T = objective.token_logps(logits_TV, tokens_T)
-        scored = score(rows, logps_T, self._settings.form)
+        scored = score(rows, logps_T, self.settings.form)
         losses = {
             RowKind.THUMB: lambda found: self._thumbs(found, shift, scale, terms),
-            RowKind.CORRECTION: lambda found: self._pairs(found, self._settings.nll_weight * scale, terms),
-            RowKind.PREFERENCE: lambda found: self._pairs(found, self._settings.preferred_nll_weight * scale, terms),
+            RowKind.CORRECTION: lambda found: self._pairs(found, self.settings.nll_weight * scale, terms),
+            RowKind.PREFERENCE: lambda found: self._pairs(found, self.settings.preferred_nll_weight * scale, terms),
             RowKind.DEMONSTRATION: lambda found: self._demonstrations(found, scale, terms),
             RowKind.SAMPLED: lambda found: self._sampled(found, logps_T, terms),
             RowKind.REPLAY: lambda found: self._replay(found, logits_TV, terms),
@@ -105,7 +105,7 @@ class MixedLesson:
         return spread(rows, scored, {kind: losses[kind](found) for kind, found in scored.items()})
 
     def _thumbs(self, found: Scored, shift: float, scale: float, terms: Terms) -> Tensor:
-        settings = self._settings
+        settings = self.settings
         label_R = torch.tensor([float(row.label) for row in found.rows])
         gain_R = found.answer_R - self.reference.answer(found.rows)
         for label, name in LABELS.items():
@@ -121,7 +121,7 @@ class MixedLesson:
         return vote_R + settings.nll_weight * nll_R
 
     def _pairs(self, found: Scored, nll_weight: float, terms: Terms) -> Tensor:
-        settings, name = self._settings, found.rows[0].kind.value
+        settings, name = self.settings, found.rows[0].kind.value
         better, answer = self.reference.better(found.rows), self.reference.answer(found.rows)
         pair_R = objective.pair_loss(found.better_R, better, found.answer_R, answer, settings.beta, settings.flip_rate)
         terms.add(name, pair_R)
@@ -132,15 +132,15 @@ class MixedLesson:
     def _demonstrations(self, found: Scored, scale: float, terms: Terms) -> Tensor:
         nll_R = -scale * found.answer_R
         terms.add("nll_shown", nll_R)
-        return self._settings.nll_weight * nll_R
+        return self.settings.nll_weight * nll_R
 
     def _sampled(self, found: Scored, logps_T: Tensor, terms: Terms) -> Tensor:
         """Tokens' losses are added up and divided by a constant: length must earn nothing (see `answers_loss`)."""
         at_T, rows_T = found.positions()
         old_T = torch.tensor([logp for row in found.rows for logp in row.logps])
         advantage_R = torch.tensor([self._advantages[row.id] for row in found.rows])
-        loss_T = clipped_loss(logps_T[at_T], old_T, advantage_R[rows_T], self._settings.ratio_clip)
-        loss_R = objective.row_sums(loss_T, rows_T, len(found.rows)) / self._settings.sample_tokens
+        loss_T = clipped_loss(logps_T[at_T], old_T, advantage_R[rows_T], self.settings.ratio_clip)
+        loss_R = objective.row_sums(loss_T, rows_T, len(found.rows)) / self.settings.sample_tokens
         terms.add("sampled", loss_R)
         return loss_R
 
@@ -150,8 +150,11 @@ class MixedLesson:
         kl_T = objective.kl_to_reference(replayed_TV, self.reference.distributions(found.rows))
         kl_R = objective.row_means(kl_T, rows_T, len(found.rows))
         terms.add("kl", kl_R)
-        terms.add("ending", torch.tensor([self.reference.ending(found.rows, replayed_TV.detach())]))
-        return self._settings.kl_weight * kl_R
+        for name, ending_T in zip(
+            ("ending", "ending_before"), self.reference.ending(found.rows, replayed_TV.detach()), strict=True
+        ):
+            terms.add(name, ending_T)
+        return self.settings.kl_weight * kl_R
 
     @torch.no_grad()
     def _z0(self, batch: Sequence[Row]) -> float:
@@ -163,7 +166,7 @@ class MixedLesson:
         log_ratio_R = self._sums(texts)
         with self._policy.reference():
             log_ratio_R = log_ratio_R - self._sums(texts)
-        return self._settings.beta * max(float(log_ratio_R.mean()), 0.0)
+        return self.settings.beta * max(float(log_ratio_R.mean()), 0.0)
 
     def _sums(self, texts: Sequence[Text]) -> Tensor:
         logits_TV, tokens_T, texts_T = self._policy.logits(texts)
@@ -208,14 +211,13 @@ def _advantages(rows: Sequence[Row]) -> dict[str, float]:
 def _distances(policy: Policy, rows: Sequence[Row], lesson: MixedLesson) -> dict[str, float]:
     """Mean KL per token on replayed answers, of the live version and of base to what has been learnt."""
     replayed = [row for row in rows if row.kind is RowKind.REPLAY][:MEASURED]
-    if not replayed:
-        return {}
-    found: dict[str, list[float]] = {"kl_live": [], "kl_base": []}
-    for row in replayed:
+    found: dict[str, list[Tensor]] = {"kl_live": [], "kl_base": []}
+    for chunk in in_chunks(replayed, [tokens_of(row) for row in replayed], lesson.settings.chunk_tokens):
+        texts = [texts_of(row)[0] for row in chunk]
         with policy.base():
-            base = objective.top_logps(policy.logits(texts_of(row))[0], KEPT_TOKENS)
+            base = objective.top_logps(policy.logits(texts)[0], KEPT_TOKENS)
         with torch.no_grad():
-            logits_TV = policy.logits(texts_of(row))[0]
-        found["kl_live"].append(float(objective.kl_to_reference(logits_TV, lesson.reference.distributions([row])).mean()))
-        found["kl_base"].append(float(objective.kl_to_reference(logits_TV, base).mean()))
-    return {name: sum(values) / len(values) for name, values in found.items()}
+            logits_TV = policy.logits(texts)[0]
+        found["kl_live"].append(objective.kl_to_reference(logits_TV, lesson.reference.distributions(chunk)))
+        found["kl_base"].append(objective.kl_to_reference(logits_TV, base))
+    return {name: float(torch.cat(values_T).mean()) for name, values_T in found.items() if values_T}

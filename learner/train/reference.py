@@ -50,10 +50,9 @@ class Reference:
         kept = [self.replayed[row.id] for row in rows]
         return TopLogps(torch.cat([top.logps_TK for top in kept]), torch.cat([top.tokens_TK for top in kept]))
 
-    def ending(self, rows: Sequence[Row], logits_TV: Tensor) -> float:
-        """How many times as likely as by the parent an end of turn is where the replayed answers go on."""
-        before = float(torch.cat([self._ends[row.id] for row in rows]).sum())
-        return float(self._end_probability(rows, logits_TV).sum()) / max(before, 1e-9)
+    def ending(self, rows: Sequence[Row], logits_TV: Tensor) -> tuple[Tensor, Tensor]:
+        """How likely an end of turn is at each position where the replayed answers go on, by the policy and by the parent, (T,)."""
+        return self._end_probability(rows, logits_TV), torch.cat([self._ends[row.id] for row in rows])
 
     def _end_probability(self, rows: Sequence[Row], logits_TV: Tensor) -> Tensor:
         """p(end of turn) at each position of the rows' answers, 0 where the answer does end."""

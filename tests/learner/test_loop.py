@@ -112,9 +112,9 @@ def test_ends_of_turn_that_become_likely_inside_answers_end_a_run(dirs: tuple[Pa
     end = Policy(*dirs, "float32").end_token
     assert end is not None
     hollow = [msgspec.structs.replace(row, label=1, answer_ids=(row.answer_ids[0], end)) for row in thumbs(16)]
-    wild = msgspec.structs.replace(OFTEN, kl_weight=0.0, kl_budget=1e9, checks=12, max_ending=1.5)
+    wild = msgspec.structs.replace(OFTEN, kl_weight=0.0, kl_budget=1e9, checks=12, max_ending=1.5, learning_rate=5e-2)
     _, _, outcome = run(dirs, tmp_path, wild, rows=[*hollow, *replays(8)])
-    assert "an end is" in outcome.stopped
+    assert "an end is" in outcome.stopped, outcome
 
 
 def test_votes_of_others_end_a_run_that_no_longer_gets_better(dirs: tuple[Path, Path], tmp_path: Path) -> None:
