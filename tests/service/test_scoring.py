@@ -10,6 +10,8 @@ import pytest
 from learner.tokens import Tokens
 from tests.conftest import Service
 
+pytestmark = pytest.mark.engine
+
 PROMPT = "In which country does the river Danube begin, and how many countries does it flow through on its way to the sea?"
 ANSWERS = ("It begins in Germany and flows through ten countries.", "It begins in Austria and flows through six countries.")
 
