@@ -33,14 +33,18 @@ def check_enough(method: str, said: Iterable[Row], shown: Iterable[Row], dropped
     if method not in TELLS_APART:
         if not train:
             kinds_read = ", ".join(sorted(READS[method] - {RowKind.REPLAY}))
-            raise NothingToLearn(f"there is nothing that the method {method!r} learns from ({kinds_read}){_waiting(dropped)}")
+            raise NothingToLearn(f"there is nothing that the method {method!r} learns from ({kinds_read}){_missed(dropped)}")
         return
     if any(kinds[kind] for kind in PAIRS) or min(votes[1], votes[-1]) >= MIN_OF_A_KIND:
         return
     there = f"{votes[1]} liked and {votes[-1]} disliked answers to learn from"
-    raise NothingToLearn(f"{there}, {MIN_OF_A_KIND} of each are needed{_waiting(dropped)}")
+    raise NothingToLearn(f"{there}, {MIN_OF_A_KIND} of each are needed{_missed(dropped)}")
 
 
-def _waiting(dropped: Sequence[Drop]) -> str:
-    waiting = Counter(drop.reason for drop in dropped if drop.held).most_common()
-    return f"; held back: {', '.join(f'{count} {reason!r}' for reason, count in waiting)}" if waiting else ""
+def _missed(dropped: Sequence[Drop]) -> str:
+    """What might have been learnt from: what waits, and what was left out, by reason."""
+    told = ""
+    for what, held in (("held back", True), ("left out", False)):
+        reasons = Counter(drop.reason for drop in dropped if drop.held is held).most_common()
+        told += f"; {what}: {', '.join(f'{count} {reason!r}' for reason, count in reasons)}" if reasons else ""
+    return told
