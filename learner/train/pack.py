@@ -49,8 +49,15 @@ class Packed(NamedTuple):
     trees: tuple[Placed, ...]
 
     def to(self, device: torch.device) -> Packed:
-        *tensors, trees = self
-        return Packed(*(tensor.to(device) for tensor in tensors), trees)
+        return Packed(
+            self.ids_BW.to(device),
+            self.positions_BW.to(device),
+            self.seen_BWW.to(device),
+            self.at_T.to(device),
+            self.tokens_T.to(device),
+            self.texts_T.to(device),
+            self.trees,
+        )
 
 
 class _Open(NamedTuple):

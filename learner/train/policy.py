@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
@@ -46,7 +46,7 @@ class Policy:
         self.peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
         self.peft.load_adapter(parent_dir, "reference", is_trainable=False)
         self.peft.eval()  # no dropout anywhere: the same rows give the same loss
-        self._causal: Any = self.peft.get_base_model()
+        self._causal = cast(Any, self.peft.get_base_model())
         for module in self.peft.modules():
             if isinstance(module, LoraLayer):
                 module.cast_input_dtype_enabled = False  # autocast casts A and B, which are small; PEFT would cast x
