@@ -7,7 +7,7 @@ its row weighs. What it was good for is measured on held-out pieces, before and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor
 from learner.rows import Row, RowKind
 from learner.train.loop import fit
 from learner.train.objective import token_logps
-from learner.train.pack import Text, in_chunks
+from learner.train.pack import Text
+from learner.train.scored import rows_in_chunks
 from learner.train.spec import Diverged, Outcome, Work
 
 MAX_NLL = 600.0  # nats per token: weights that give more are of no use, and its exp is no number
@@ -59,7 +60,7 @@ class NextTokens:
     def backward(self, batch: Sequence[Row]) -> Mapping[str, float]:
         total = sum(row.weight * predicted(row) for row in batch)
         loss = 0.0
-        for rows in _chunks(batch, self._chunk_tokens):
+        for rows in rows_in_chunks(batch, self._chunk_tokens):
             part = _nll(self._model, rows) / total
             part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
@@ -78,7 +79,7 @@ def perplexity(model: Reader, rows: Sequence[Row], chunk_tokens: int) -> float |
     total = sum(row.weight * predicted(row) for row in rows)
     if not total:
         return None
-    nll = sum(float(_nll(model, chunk)) for chunk in _chunks(rows, chunk_tokens)) / total
+    nll = sum(float(_nll(model, chunk)) for chunk in rows_in_chunks(rows, chunk_tokens)) / total
     if not nll < MAX_NLL:
         raise Diverged(f"the mean NLL of {len(rows)} texts is {nll}, expected a number of nats per token")
     return math.exp(nll)
@@ -89,7 +90,3 @@ def _nll(model: Reader, rows: Sequence[Row]) -> Tensor:
     logits_TV, tokens_T, texts_T = model.logits([(row.answer_ids[:1], row.answer_ids[1:]) for row in rows])
     weights_R = torch.tensor([row.weight for row in rows])
     return -(token_logps(logits_TV, tokens_T) * weights_R[texts_T]).sum()
-
-
-def _chunks(rows: Sequence[Row], limit: int) -> Iterator[list[Row]]:
-    return in_chunks(rows, {place: len(row.answer_ids) for place, row in enumerate(rows)}, limit)

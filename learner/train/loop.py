@@ -46,7 +46,7 @@ def fit(work: Work, rows: Sequence[Row], lesson: Lesson, brakes: Brakes | None =
     settings, parameters, ranks = work.settings, work.policy.parameters(), Ranks.here(alike=work.settings.spread)
     if not rows:
         raise Diverged("there is no row of any weight to learn from")
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
+    optimiser = make_optimiser(parameters, settings)
     batches = make_batches(rows, settings)
     checkpoints = Checkpoints(work, rows)
     done, losses = 0, list[float]()
@@ -83,6 +83,11 @@ def _last(losses: Sequence[float], batches: Sequence[Sequence[Row]], settings: T
     """The mean loss of the last pass."""
     last = losses[-max(len(batches) // settings.passes, 1) :]
     return sum(last) / len(last)
+
+
+def make_optimiser(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    """That of every training here, also of TRL's: checkpoints know its moments."""
+    return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
 
 
 def schedule(step: int, steps: int) -> float:

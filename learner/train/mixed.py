@@ -26,13 +26,12 @@ from learner.rows import Row, RowKind
 from learner.train import objective
 from learner.train.brakes import Brakes
 from learner.train.loop import fit
-from learner.train.pack import Text, in_chunks
 from learner.train.parallel import Ranks
 from learner.train.policy import Policy
 from learner.train.policy_gradient import clipped_loss, leave_one_out
-from learner.train.reference import KEPT_TOKENS, take_reference
+from learner.train.reference import KEPT_TOKENS, score_answers, take_reference
 from learner.train.sampled import group_by_prompt
-from learner.train.scored import Scored, nll_scale, score, spread, texts_of, tokens_of
+from learner.train.scored import Scored, nll_scale, rows_in_chunks, score, spread, texts_of
 from learner.train.spec import Outcome, Work
 from learner.train.validation import Validation, set_apart
 
@@ -80,7 +79,7 @@ class MixedLesson:
         shift = self._shift.value if settings.form == "mean" else self._z0(batch)
         scale = nll_scale(batch, settings.form)
         share = self._ranks.share(batch)
-        for rows in in_chunks(share, [tokens_of(row) for row in share], settings.chunk_tokens):
+        for rows in rows_in_chunks(share, settings.chunk_tokens):
             weight_R = torch.tensor([row.weight for row in rows])
             loss = (weight_R * self._losses(rows, shift, scale, terms)).sum() / len(batch)
             loss.backward()
@@ -160,17 +159,15 @@ class MixedLesson:
     def _z0(self, batch: Sequence[Row]) -> float:
         """KTO's reference point: KL(policy || reference), estimated by each thumb's prompt with the answer of the one before."""
         thumbs = [row for row in batch if row.kind is RowKind.THUMB]
-        texts: list[Text] = [(row.prompt_ids, thumbs[place - 1].answer_ids) for place, row in enumerate(thumbs)]
-        if not texts:
+        if not thumbs:
             return 0.0
-        log_ratio_R = self._sums(texts)
+        others = [
+            msgspec.structs.replace(row, answer_ids=thumbs[place - 1].answer_ids, lesson_from=0) for place, row in enumerate(thumbs)
+        ]
+        log_ratio_R = score_answers(self._policy, others, self.settings, "sum")
         with self._policy.reference():
-            log_ratio_R = log_ratio_R - self._sums(texts)
+            log_ratio_R = log_ratio_R - score_answers(self._policy, others, self.settings, "sum")
         return self.settings.beta * max(float(log_ratio_R.mean()), 0.0)
-
-    def _sums(self, texts: Sequence[Text]) -> Tensor:
-        logits_TV, tokens_T, texts_T = self._policy.logits(texts)
-        return objective.row_sums(objective.token_logps(logits_TV, tokens_T), texts_T, len(texts))
 
 
 class Terms:
@@ -212,7 +209,7 @@ def _distances(policy: Policy, rows: Sequence[Row], lesson: MixedLesson) -> dict
     """Mean KL per token on replayed answers, of the live version and of base to what has been learnt."""
     replayed = [row for row in rows if row.kind is RowKind.REPLAY][:MEASURED]
     found: dict[str, list[Tensor]] = {"kl_live": [], "kl_base": []}
-    for chunk in in_chunks(replayed, [tokens_of(row) for row in replayed], lesson.settings.chunk_tokens):
+    for chunk in rows_in_chunks(replayed, lesson.settings.chunk_tokens):
         texts = [texts_of(row)[0] for row in chunk]
         with policy.base():
             base = objective.top_logps(policy.logits(texts)[0], KEPT_TOKENS)

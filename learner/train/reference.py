@@ -11,9 +11,8 @@ from learner.config import TrainSettings
 from learner.rows import Row, RowKind
 from learner.train import objective
 from learner.train.objective import TopLogps
-from learner.train.pack import in_chunks
 from learner.train.policy import Policy
-from learner.train.scored import Form, Scored, score, texts_of, tokens_of
+from learner.train.scored import Form, Scored, rows_in_chunks, score, texts_of, tokens_of
 
 KEPT_TOKENS = 128  # of the parent's distribution at each replayed position
 
@@ -69,7 +68,7 @@ def take_reference(policy: Policy, rows: Sequence[Row], settings: TrainSettings)
     reference = Reference(policy.end_token)
     ordered = sorted(rows, key=tokens_of)
     with policy.reference():
-        for chunk in in_chunks(ordered, [tokens_of(row) for row in ordered], settings.chunk_tokens):
+        for chunk in rows_in_chunks(ordered, settings.chunk_tokens):
             logits_TV, tokens_T, _ = policy.logits([text for row in chunk for text in texts_of(row)])
             for kind, found in score(chunk, objective.token_logps(logits_TV, tokens_T), settings.form).items():
                 if kind is not RowKind.REPLAY:
@@ -84,7 +83,7 @@ def take_reference(policy: Policy, rows: Sequence[Row], settings: TrainSettings)
 def score_answers(policy: Policy, rows: Sequence[Row], settings: TrainSettings, form: Form = "mean") -> Tensor:
     """Log-probs of the rows' answers under the policy as it is, (R,) in the rows' order."""
     by_id = Reference(None)
-    for chunk in in_chunks(rows, [tokens_of(row) for row in rows], settings.chunk_tokens):
+    for chunk in rows_in_chunks(rows, settings.chunk_tokens):
         logits_TV, tokens_T, _ = policy.logits([text for row in chunk for text in texts_of(row)])
         for found in score(chunk, objective.token_logps(logits_TV, tokens_T), form).values():
             by_id.add(found)

@@ -31,11 +31,10 @@ from learner.rows import Row
 from learner.train.judged import Judged, fit_scale, measure
 from learner.train.loop import fit
 from learner.train.methods import READS
-from learner.train.pack import in_chunks
 from learner.train.parallel import Ranks
 from learner.train.policy import Policy
 from learner.train.reward_model import Head, RewardCard, fit_head, score_texts, states_of, write_head
-from learner.train.scored import texts_of, tokens_of
+from learner.train.scored import rows_in_chunks, texts_of
 from learner.train.spec import JOB, REWARD, Diverged, Job, Outcome, Work
 from learner.train.validation import set_apart
 
@@ -68,7 +67,7 @@ class RewardLesson:
     def backward(self, batch: Sequence[Row]) -> dict[str, float]:
         """Adds the gradient of this process's share; gives the batch's loss and the share of its rows on the right side."""
         total, right, share = 0.0, 0, self._ranks.share(batch)
-        for rows in in_chunks(share, [tokens_of(row) for row in share], self._settings.chunk_tokens):
+        for rows in rows_in_chunks(share, self._settings.chunk_tokens):
             margin_R = self._margins(rows)
             weight_R = torch.tensor([row.weight for row in rows])
             loss = (weight_R * F.softplus(-margin_R)).sum() / len(batch)

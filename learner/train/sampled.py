@@ -6,7 +6,7 @@ off, is not there: it earns nothing, also not for the end that it lacks, and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,13 +18,12 @@ from learner.rows import Row, RowKind
 from learner.train.brakes import Brakes
 from learner.train.loop import fit
 from learner.train.objective import token_logps
-from learner.train.pack import in_chunks
 from learner.train.parallel import Ranks
 from learner.train.policy import Policy
 from learner.train.policy_gradient import answers_loss, clipped_loss, k3
 from learner.train.reward_model import read_reward_model, wear
 from learner.train.round import Round, read_round
-from learner.train.scored import texts_of, tokens_of
+from learner.train.scored import rows_in_chunks, texts_of
 from learner.train.spec import Diverged, Outcome, Work
 
 Advantages = Callable[[Tensor, Tensor], Tensor]  # (reward_R, group_R) -> advantage_R
@@ -82,7 +81,7 @@ class SampledLesson:
         """Adds the gradient of this process's share; gives the batch's loss and, over its tokens, the mean KL and the share
         outside the region."""
         loss, kl, outside = 0.0, 0.0, 0.0
-        for rows in _chunks(self._ranks.share(batch), self._settings):
+        for rows in rows_in_chunks(self._ranks.share(batch), self._settings.chunk_tokens):
             logits_TV, tokens_T, rows_T = self._policy.logits([texts_of(row)[0] for row in rows])
             logps_T = token_logps(logits_TV, tokens_T)
             loss += self._descend(rows, logps_T, rows_T, len(batch))
@@ -112,15 +111,12 @@ class SampledLesson:
 def answer_logps(policy: Policy, rows: Sequence[Row], settings: TrainSettings) -> dict[str, Tensor]:
     """The log-probs of each answer's tokens by the policy as it is, by row id."""
     found: dict[str, Tensor] = {}
-    for chunk in _chunks(sorted(rows, key=lambda row: row.prompt_ids), settings):  # answers to one prompt side by side
+    side_by_side = sorted(rows, key=lambda row: row.prompt_ids)  # answers to one prompt
+    for chunk in rows_in_chunks(side_by_side, settings.chunk_tokens):
         logits_TV, tokens_T, _ = policy.logits([texts_of(row)[0] for row in chunk])
         parts = token_logps(logits_TV, tokens_T).split([len(row.answer_ids) for row in chunk])
         found.update(zip([row.id for row in chunk], parts, strict=True))
     return found
-
-
-def _chunks(rows: Sequence[Row], settings: TrainSettings) -> Iterator[list[Row]]:
-    return in_chunks(rows, [tokens_of(row) for row in rows], settings.chunk_tokens)
 
 
 def _old(rows: Sequence[Row]) -> Tensor:

@@ -6,7 +6,7 @@ Shapes: R rows of one kind, T answer tokens of all texts of all rows, end to end
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from learner.rows import Row, RowKind
 from learner.train import objective
-from learner.train.pack import Text
+from learner.train.pack import Text, in_chunks
 
 Form = Literal["mean", "sum"]
 NLL_KINDS = (RowKind.THUMB, RowKind.CORRECTION, RowKind.PREFERENCE, RowKind.DEMONSTRATION)
@@ -29,6 +29,11 @@ def texts_of(row: Row) -> list[Text]:
 def tokens_of(row: Row) -> int:
     """What a row costs to run: its prompt once, and its answers."""
     return len(row.prompt_ids) + len(row.answer_ids) + len(row.better_ids)
+
+
+def rows_in_chunks(rows: Sequence[Row], limit: int) -> Iterator[list[Row]]:
+    """Rows in their order, as many at a time as have no more than `limit` tokens; one that has more is alone."""
+    return in_chunks(rows, [tokens_of(row) for row in rows], limit)
 
 
 class Scored(NamedTuple):

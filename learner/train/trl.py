@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import torch
 from datasets import Dataset, disable_progress_bars
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -33,7 +32,7 @@ from transformers import (
 from learner.machine import resolve
 from learner.rows import Row
 from learner.train.checkpoint import Checkpoint, Checkpoints
-from learner.train.loop import make_batches, schedule
+from learner.train.loop import make_batches, make_optimiser, schedule
 from learner.train.spec import Diverged, Outcome, Step, Work
 
 Batches = Sequence[Sequence[Row]]
@@ -105,7 +104,7 @@ def teach(work: Work, batches: Batches, make_trainer: Callable[[Work, Batches], 
     disable_progress_bars()
     policy, settings = work.policy, work.settings
     parameters = policy.parameters()
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
+    optimiser = make_optimiser(parameters, settings)
     checkpoints = Checkpoints(work, [row for batch in batches for row in batch])
     trainer = make_trainer(work, batches)  # before weights are put back: what they are now is the reference
     done, losses = 0, list[float]()
