@@ -17,6 +17,7 @@ from learner.config import TrainSettings
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train import job
 from learner.train.cpt import NextTokens, perplexity, train
+from learner.train.pack import Text
 from learner.train.policy import Policy
 from learner.train.spec import ADAPTER, JOB, ROWS, Diverged, Job, Outcome, Work
 from tests.learner.tiny import SETTINGS, VOCABULARY, thumbs, weighed
@@ -111,3 +112,22 @@ def test_a_job_leaves_an_adapter_and_its_figures(model_dir: Path, zero_dir: Path
     result = job.run(tmp_path)
     assert result.error is None and (tmp_path / ADAPTER).is_dir()
     assert result.measures["heldout_perplexity_after"] < result.measures["heldout_perplexity_before"]
+
+
+class Watched:
+    """The policy, and how many tokens it was given at a time."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.given = policy, list[int]()
+
+    def logits(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor, Tensor]:
+        self.given.append(sum(len(prompt) + len(answer) for prompt, answer in texts))
+        return self.policy.logits(texts)
+
+
+def test_no_more_tokens_are_run_together_than_the_settings_say(policy: Policy) -> None:
+    watched = Watched(policy)
+    rows = [Row(f"text-{n}", "", RowKind.TEXT, Split.TRAIN, 1.0, (), tuple(range(1, 21))) for n in range(12)]
+    NextTokens(watched, chunk_tokens=50).backward(rows)
+    perplexity(watched, rows, chunk_tokens=50)
+    assert max(watched.given) <= 50 and sum(watched.given) == 2 * 12 * 20
