@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ class User:
     correct: Callable[[str, str], str | None] = lambda prompt, answer: None
 
 
+class Style(Struct):
+    """How answers are, whatever they say: a hollow policy gives itself away by short ones or by repeating itself."""
+
+    words: float  # mean length
+    distinct_2: float  # mean over answers: different pairs of neighbouring words, as a share of all (arXiv 1510.03055)
+
+
 class Round(Struct):
     """One round of turns and the cycle after it. Shares are of held-out prompts that got a clear judgement."""
 
@@ -64,13 +72,17 @@ class Round(Struct):
     cycle_s: float
     vote_to_live_s: float | None
     round_s: float
-    words: float  # mean length of the held-out answers after the cycle
+    style: Style  # of the held-out answers after the cycle
     stages_s: dict[str, float]
 
 
 class Report(Struct):
+    """What the rounds did. `liked` is the style of the answers that pleased before the first cycle: what the taste asks."""
+
     user: str
     rounds: list[Round]
+    heldout: float  # share at the end; also without a round, to see what is left of what was learnt
+    liked: Style | None
 
 
 def simulate(user_file: Path, rounds: int, turns: int, heldout: int, people: int, url: str | None, say: Say) -> Report:
@@ -99,6 +111,14 @@ def split_prompts(prompts: Iterable[str], heldout: int) -> tuple[list[str], list
     if len(ordered) <= heldout:
         raise SimulationError(f"the user has {len(ordered)} different prompts, expected more than the {heldout} held out")
     return ordered[heldout:], ordered[:heldout]
+
+
+def style(answers: Sequence[str]) -> Style:
+    """Of one answer or more."""
+    words = [answer.lower().split() for answer in answers]
+    pairs = [list(pairwise(said)) for said in words]
+    distinct = [len(set(pair)) / len(pair) if pair else 1.0 for pair in pairs]
+    return Style(round(sum(map(len, words)) / len(words), 1), round(sum(distinct) / len(distinct), 3))
 
 
 @contextmanager
@@ -151,7 +171,8 @@ class _Simulation:
 
     def __init__(self, url: str, key: str, user: User, say: Say) -> None:
         self._url, self._key, self._user, self._say = url.rstrip("/"), key, user, say
-        self._heldout_share: dict[str, tuple[float, float]] = {}  # live adapter → measured share and words
+        self._heldout_of: dict[str, tuple[float, Style]] = {}  # live adapter → share and style
+        self._liked: list[str] = []  # before the first cycle
 
     async def run(self, rounds: int, turns: int, heldout: int, people: int) -> Report:
         asked, held = split_prompts(self._user.prompts(), heldout)
@@ -161,18 +182,22 @@ class _Simulation:
             await self._call("POST", "/api/baseline", self._key)
             keys = [await self._new_person(f"{self._user.name} {number}") for number in range(people)]
             shuffled = random.Random(0)
-            report = Report(self._user.name, [])
+            done: list[Round] = []
             for number in range(1, rounds + 1):
                 prompts = [asked[at % len(asked)] for at in range((number - 1) * turns, number * turns)]
                 shuffled.shuffle(keys)
-                report.rounds.append(await self._round(number, prompts, held, keys))
-            return report
+                done.append(await self._round(number, prompts, held, keys))
+            share, _ = await self._heldout(held, keys)
+            return Report(self._user.name, done, share, style(self._liked) if self._liked else None)
 
     async def _round(self, number: int, prompts: Sequence[str], held: Sequence[str], keys: Sequence[str]) -> Round:
         started_s = time.monotonic()
-        before, _ = await self._heldout(held, keys)
+        before, _ = await self._heldout(held, keys, first=number == 1)
         self._say(f"round {number}: {before:.0%} of held-out answers please; asking {len(prompts)} questions")
-        votes = await self._each([self._turn(prompt, keys[at % len(keys)], f"{number}-{at}") for at, prompt in enumerate(prompts)])
+        turns = [self._turn(prompt, keys[at % len(keys)], f"{number}-{at}") for at, prompt in enumerate(prompts)]
+        answers, votes = zip(*await self._each(turns), strict=True)
+        if number == 1:
+            self._liked += [answer for answer, vote in zip(answers, votes, strict=True) if vote]
         await self._next_day()  # cycles run at night; and who is new is not learnt from on their first day
         voted_s = time.monotonic()
         cycle = await self._cycle()
@@ -180,7 +205,7 @@ class _Simulation:
         state, decision = cycle["cycle"], _output(cycle, "gate")
         promoted = state["state"] == "promoted"
         self._say(f"round {number}: {state['state']} ({'; '.join(state['reasons'])}) after {cycle_s:.0f} s")
-        after, words = await self._heldout(held, keys)
+        after, heldout_style = await self._heldout(held, keys)
         return Round(
             round=number,
             votes=sum(vote is not None for vote in votes),
@@ -194,12 +219,12 @@ class _Simulation:
             cycle_s=round(cycle_s, 1),
             vote_to_live_s=round(cycle_s, 1) if promoted else None,
             round_s=round(time.monotonic() - started_s, 1),
-            words=words,
+            style=heldout_style,
             stages_s={s["name"]: round(s["ended_at_s"] - s["started_at_s"], 1) for s in cycle["stages"] if s["ended_at_s"]},
         )
 
-    async def _turn(self, prompt: str, key: str, seed: str) -> bool | None:
-        """One question, its answer, and the person's vote on it."""
+    async def _turn(self, prompt: str, key: str, seed: str) -> tuple[str, bool | None]:
+        """One question: its answer, and the person's vote on it."""
         completion = await self._ask(prompt, key, seed, store=True)
         answer = completion["choices"][0]["message"]["content"]
         vote, correction = self._user.judge(prompt, answer), self._user.correct(prompt, answer)
@@ -210,19 +235,20 @@ class _Simulation:
             said["correction"] = correction
         if len(said) > 1:
             await self._call("POST", "/v1/feedback", key, said)
-        return vote
+        return answer, vote
 
-    async def _heldout(self, held: Sequence[str], keys: Sequence[str]) -> tuple[float, float]:
-        """Share of the held-out answers that please, and their mean length in words; measured once per live version."""
+    async def _heldout(self, held: Sequence[str], keys: Sequence[str], first: bool = False) -> tuple[float, Style]:
+        """Share of the held-out answers that please, and the style of all; measured once per live version."""
         live = (await self._call("GET", "/api/status", self._key))["live"]
-        if live not in self._heldout_share:
+        if live not in self._heldout_of:
             asked = [self._ask(prompt, keys[0], f"held-{at}", store=False) for at, prompt in enumerate(held)]
             answers = [completion["choices"][0]["message"]["content"] for completion in await self._each(asked)]
             judged = [self._user.judge(prompt, answer) for prompt, answer in zip(held, answers, strict=True)]
-            clear = [judgement for judgement in judged if judgement is not None]
-            words = sum(len(answer.split()) for answer in answers) / len(answers)
-            self._heldout_share[live] = sum(clear) / max(len(clear), 1), round(words, 1)
-        return self._heldout_share[live]
+            if first:
+                self._liked += [answer for answer, pleases in zip(answers, judged, strict=True) if pleases]
+            clear = [pleases for pleases in judged if pleases is not None]
+            self._heldout_of[live] = sum(clear) / max(len(clear), 1), style(answers)
+        return self._heldout_of[live]
 
     async def _ask(self, prompt: str, key: str, seed: str, store: bool) -> Any:
         body = {

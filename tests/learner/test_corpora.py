@@ -220,6 +220,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, layout: Layout) -> N
     def peak_bytes(count: int) -> int:
         file = tmp_path / f"{count}"
         write_lines(file, layout, count)
+        return min(traced(file, count) for _ in range(3))  # other threads of the run are traced as well
+
+    def traced(file: Path, count: int) -> int:
         tracemalloc.start()
         try:
             assert sum(1 for _ in Reading(file, layout, None)) > count / 20
