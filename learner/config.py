@@ -120,10 +120,56 @@ class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When a candidate is better for people and not worse anywhere."""
 
     suite_alpha: float = 0.05  # one-sided error of each suite's bound; all must hold, so together they err no more often
-    vote_alpha: float = 0.01  # one-sided error per cycle that the votes' improvement is chance
+    promote_error: float = 0.05  # of all that goes live, the share that is no better; and the chance of any while nothing is
     base_margins: float = 2.0  # against base, to which small losses of many cycles add up, a suite may lose this many margins
     min_margin_gain: float = 0.02  # smallest gain that counts: log-prob per token, liked minus disliked
     min_heldout_votes: int = 16  # fewer votes, or fewer than 4 of a kind, give no verdict
+    always_score_suites: bool = False  # also of candidates that the held-out votes refuse: takes longer, tells more
+
+
+class ReleaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a candidate that passed the gate goes live."""
+
+    mode: Literal["direct", "staged", "approve"] = "direct"  # at once, tried by ever more people, or when an operator says so
+    shares: tuple[float, ...] = (0.05, 0.25, 1.0)  # of people, by stage; a third at most before all, so that three fit at once
+    min_people: int = 10  # who voted on the canary's answers, before the next stage
+    min_stage_s: float = 3600  # that each stage takes at least
+    max_canary_s: float = 7 * 24 * 3600  # after which a canary without proof is held, for an operator to decide
+    promote_error: float = 0.05  # chance that a canary that is worse by `tolerated_loss` is promoted, however often one looks
+    rollback_error: float = 0.05  # chance that one that is no worse is rolled back, by its votes or by a guardrail
+    tolerated_loss: float = 0.05  # of the share of thumbs up, which a promoted canary is proved not to have lost
+    max_fault_rise: float = 0.05  # of the share of answers with a fault, of each kind, beyond which a canary is rolled back
+    slow_first_token_ms: float = 10_000  # after which an answer counts as slow
+    check_every_s: float = 30  # how often a canary is judged
+
+    def __post_init__(self) -> None:
+        *early, last = self.shares or (0.0,)
+        if last != 1 or not early or early != sorted(set(early)) or min(early) <= 0 or max(early) > 1 / 3:
+            raise ValueError(f"shares are {self.shares}; expected ascending shares up to a third, and then 1.0")
+        for name in ("promote_error", "rollback_error", "tolerated_loss", "max_fault_rise"):
+            if not 0 < (value := getattr(self, name)) < 0.5:
+                raise ValueError(f"{name} is {value}; expected more than 0 and less than 0.5")
+        if self.min_people < 1:
+            raise ValueError(f"min_people is {self.min_people}; expected 1 or more")
+
+
+class JudgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that compares answers, behind any endpoint with OpenAI's API. It is shown the prompts of judged suites and their
+    answers, and when it is calibrated also what people asked and preferred."""
+
+    url: str  # what OpenAI's clients call the base URL: "https://api.openai.com/v1"
+    model: str  # exactly as the endpoint names it in its answers
+    key_env: str = ""  # the environment variable that holds the key; no key is sent where empty
+    answer_tokens: int = 256  # of each of the two answers at most
+    verdict_tokens: int = 8  # of what the judge says: a letter, and more for a model that thinks before it
+    timeout_s: float = 120  # of one request
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")) or not self.model:
+            raise ValueError(f"url is {self.url!r} and model {self.model!r}; expected an address with http, and a model there")
+        for name in ("answer_tokens", "verdict_tokens", "timeout_s"):
+            if not (value := getattr(self, name)) > 0:
+                raise ValueError(f"{name} is {value}; expected more than 0")
 
 
 class ScheduleSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,9 +203,12 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     train: TrainSettings = TrainSettings()
     curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()
+    release: ReleaseSettings = ReleaseSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     jobs: JobSettings = JobSettings()
+    judge: JudgeSettings | None = None  # of judged suites, which are left out where unset
     policy: str | None = None  # file of the rules and restrictions; the shipped one where unset
     suites: str | None = None  # folder of frozen suites with their manifest; the shipped ones where unset
     evaluation_concurrency: int = 32  # requests the evaluation has in the engine at once
+    evaluation_time_limit_s: float = 3600  # after which it is ended, and inconclusive
     drain_s: float = 120  # how long answers of an older version may take before its adapter leaves the engine

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from learner.assignment import Standing
 from learner.config import LearnerSettings
 from learner.engine import Engine
-from learner.evaluate.suite import FROZEN, Suite, load_suites
+from learner.evaluate.judged import read_calibration, weigh_judged
+from learner.evaluate.suite import Suite, load_suites, suite_folders
 from learner.tokens import Tokens
 from storage import datasets
 from storage.artifacts import Artifacts
@@ -50,19 +52,20 @@ class Context:
     model_dir: Path
     settings: LearnerSettings
     clock: Callable[[], float]
-    went_live: Callable[[str, str | None], None]  # told what is live and what a rollback returns to, right after the commit
+    announce: Callable[[Standing], None]  # told who answers, right after the commit
     in_flight: Callable[[str], int]  # answers being written by an adapter
     progress: Progress = field(default_factory=Progress)
     evaluating: asyncio.Lock = field(default_factory=asyncio.Lock)  # one evaluation at a time
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)  # one person at a time: files are written anew for each
 
     def suites(self) -> list[Suite]:
-        """The frozen suites that judge here, proved unchanged. Raises `SuiteError`."""
-        return load_suites(self.suites_dir)
+        """The frozen suites that judge here, the operator's own among them, proved unchanged; judged ones only where a judge is
+        set, and as advice until it is calibrated. Raises `SuiteError`."""
+        return weigh_judged(load_suites(*self.suites_dirs), self.settings.judge, read_calibration(self.home))
 
     @property
-    def suites_dir(self) -> Path:
-        return Path(self.settings.suites) if self.settings.suites else FROZEN
+    def suites_dirs(self) -> list[Path]:
+        return suite_folders(self.home, self.settings.suites)
 
     def folder(self, cycle_id: int) -> Path:
         """The working folder of a cycle. Only what `learner.workfiles` keeps outlives the cycle."""

@@ -1,9 +1,10 @@
 """One update cycle, the whole story: collect → curate → train → evaluate → gate → release.
 
 Each stage's output is in the database before the next begins, so a cycle that was cut off goes on where it was. Only the
-gate's `promote` leads to the release; whatever else happens, the version that is live stays live, unless it learnt from
-somebody who is forgotten: then the cycle is a rebuild, and in any case another version takes its place. Training may make
-several candidates, of which the gate chooses one, or none, like a reward model: then there is nothing to judge.
+gate's `promote` leads to the release, which may have people try the candidate first; whatever else happens, the version that
+is live stays live, unless it learnt from somebody who is forgotten: then the cycle is a rebuild, and in any case another
+version takes its place. Training may make several candidates, of which the gate chooses one, or none, like a reward model:
+then there is nothing to judge.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner import rebuild, release
+from learner import rebuild, release, rollout
 from learner.adapter import AdapterError
 from learner.collect import Collected, collect
 from learner.context import Context, NothingToLearn, Progress, StageError
@@ -30,11 +31,12 @@ from learner.failpoint import failpoint
 from learner.gate import Choice, Verdict, choose
 from learner.jobs import JobError
 from learner.policy import PolicyError
-from learner.release import Released
+from learner.rebuild import Basis
 from learner.report.write import write_report
+from learner.rollout import Begun, Chosen
 from learner.train.stage import Trained, train
 from learner.workfiles import clear_folder
-from storage import adapters, cycles, feedback
+from storage import adapters, canaries, cycles, feedback
 from storage.artifacts import ArtifactError
 from storage.cycles import NotRunning
 from storage.records import Cycle, CycleState, StageName
@@ -77,22 +79,28 @@ async def _stages(context: Context, cycle: Cycle) -> Outcome:
     stage = await _Stages.of(context, cycle)
     basis = await rebuild.select_basis(context, cycle)
 
-    await stage(StageName.COLLECT, Collected, lambda: collect(context, cycle, may_be_none=bool(basis.why)))
+    await stage(StageName.COLLECT, Collected, lambda: _collect(context, cycle, basis))
     curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.parent, basis.again))
     dataset = curated.dataset_id
     trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis))
     if not trained.candidates:
         return Outcome(CycleState.TRAINED, trained.notes)
-    names, against = [candidate.adapter for candidate in trained.candidates], trained.against
-    for name in (against, *names):
-        await release.load(context, name)
-    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, dataset, names, against))
+    probes = {candidate.adapter: trained.probes.get(candidate.adapter, []) for candidate in trained.candidates}
+    evaluated = await stage(StageName.EVALUATE, Evaluated, lambda: evaluate(context, cycle, dataset, probes, trained.against))
     choice = await stage(StageName.GATE, Choice, lambda: _gate(context, evaluated))
 
+    state = OUTCOMES[choice.verdict]
     if choice.verdict is Verdict.PROMOTE:
-        probes, reason = trained.probes.get(choice.adapter, []), choice.reasons[-1]
-        await stage(StageName.RELEASE, Released, lambda: release.promote(context, choice.adapter, trained.replaced, probes, reason))
-    return Outcome(OUTCOMES[choice.verdict], (*choice.reasons, *trained.notes), choice.adapter)
+        chosen = Chosen(choice.adapter, trained.replaced, trained.against, probes[choice.adapter], choice.reasons[-1])
+        begun = await stage(StageName.RELEASE, Begun, lambda: rollout.begin(context, cycle, chosen))
+        state = state if begun.canary is None else CycleState.STAGED
+    return Outcome(state, (*choice.reasons, *trained.notes), choice.adapter)
+
+
+async def _collect(context: Context, cycle: Cycle, basis: Basis) -> Collected:
+    await rebuild.end_tainted(context)
+    await rollout.check_room(context, cycle)
+    return await collect(context, cycle, may_be_none=bool(basis.why))
 
 
 async def _attempt(work: Awaitable[T]) -> T | None:
@@ -170,6 +178,7 @@ async def _end(context: Context, cycle: Cycle, outcome: Outcome) -> Cycle:
             watermark=seen,
         )
         await adapters.reject_candidates(connection, cycle.id)
+        await canaries.settle_cycle(connection, cycle.id)  # what it tries may have come to its end already
         ended = await cycles.select_cycle(connection, cycle.id)
         assert ended is not None
         return ended

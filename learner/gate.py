@@ -1,32 +1,34 @@
 """The gate: is a candidate better for people, and not worse anywhere? A pure function of scores, with its reasons.
 
-* Every frozen suite: paired differences candidate - live, item by item. The one-sided lower confidence bound of their mean
-  must not be below minus the suite's margin (non-inferiority). All suites must pass, so no correction for their number is
-  needed: an intersection-union test errs no more often than its parts (Berger 1982). The same is asked against base, with
-  a wider margin, since small losses of many cycles add up.
-* Held-out votes: how much more the candidate's log-prob per token rose on liked than on disliked answers, as a
-  difference of means with its standard error from leaving out one person at a time (the delete-one-cluster jackknife, Efron
-  1982): the usual clustered formula gives nothing for somebody who casts all votes of a kind, and was wrong one time in
-  five there. Its lower bound must be above zero, and the gain itself worth having.
+* Every frozen suite: paired differences candidate - live, item by item, clustered by family. The one-sided lower confidence
+  bound of their mean must not be below minus the suite's margin (non-inferiority). All suites must pass, so no correction
+  for their number is needed: an intersection-union test errs no more often than its parts (Berger 1982). The same is asked
+  against base, with a wider margin, since small losses of many cycles add up. That a candidate *is* worse is said only
+  where its loss is proved, over all suites together (Holm 1979); otherwise it cannot be told. Advisory suites are
+  compared and reported, and decide nothing.
+* Held-out votes: how much more the candidate's log-prob per token rose on liked than on disliked answers, clustered by
+  person. Its lower bound must be above zero, and the gain itself worth having. Per token, since any drift takes more from
+  long answers, and people may like them short or long.
 
-Anything missing or not a number is `inconclusive`, which never promotes.
+Anything missing, out of its limits or not a number is `inconclusive`, which never promotes.
 
-Where a cycle has several candidates, each is asked with its share of the error: with n of them the chance that at least one
-of n that are no better gets through is at most the sum of n such chances (Bonferroni 1936), so a cycle errs no more often
-than with one. The same scores may then also choose among those that pass.
+**Many tries.** A row of cycles has one budget, `promote_error`: of what it promotes, no larger share is expected to be no
+better, and as long as nothing is, the chance that anything goes live stays below it (`learner.statistics.spend`). A cycle's
+candidates divide what it may spend (Bonferroni 1936). The same scores may then also choose among those that pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from statistics import fmean
 
 from msgspec import Struct
 from msgspec.structs import replace
-from scipy import stats
 
 from learner.config import GateSettings
+from learner.statistics import Estimate, estimate_difference, estimate_mean, p_more_lost, reject_holm, spend
 
 MIN_VOTES_OF_A_KIND = 4
 MIN_PEOPLE_OF_A_KIND = 3
@@ -49,6 +51,9 @@ class SuiteScores(Struct, frozen=True):
     live: Mapping[str, float]
     candidate: Mapping[str, float]
     base: Mapping[str, float]
+    families: tuple[str, ...] = ()  # of the items, in their order; each stands alone where empty
+    advisory: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)  # between which a score can be
 
 
 class VoteScore(Struct, frozen=True):
@@ -70,18 +75,39 @@ class Comparison(Struct, frozen=True):
     lower_bound: float
 
 
+class SuiteComparison(Comparison, frozen=True):
+    """`won` and `lost` items turned from below one half to above it, and back; `p_worse` is small where a loss is proved."""
+
+    margin: float = 0.0
+    advisory: bool = False
+    won: int = 0
+    lost: int = 0
+    p_worse: float = 1.0
+
+
+class SuiteFinding(Struct, frozen=True):
+    """What one suite says by itself. `comparison` is with the live version, None where there is nothing to compare."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    comparison: SuiteComparison | None = None
+
+
 class Decision(Struct, frozen=True):
     verdict: Verdict
     reasons: tuple[str, ...]
-    suites: dict[str, Comparison]
+    suites: dict[str, SuiteComparison]
     votes: Comparison | None
 
 
 class Case(Struct, frozen=True):
-    """What there is to judge one candidate by."""
+    """What there is to judge one candidate by. Its suites may be left out where the votes refuse it anyhow."""
 
     suites: Sequence[SuiteScores]
     votes: Sequence[VoteScore]
+    vote_alpha: float = spend([], GateSettings().promote_error)  # one-sided error that the votes' gain may be chance
+    failure: str = ""  # why it could not be evaluated
 
 
 class Choice(Decision, frozen=True):
@@ -97,8 +123,9 @@ def choose(cases: Mapping[str, Case], settings: GateSettings) -> Choice:
     Where none is, the verdict is that on the one nearest to it: an inconclusive one before a rejected one.
     """
     count = len(cases)
-    share = replace(settings, suite_alpha=settings.suite_alpha / count, vote_alpha=settings.vote_alpha / count)
-    decisions = {adapter: decide(case.suites, case.votes, share) for adapter, case in cases.items()}
+    share = replace(settings, suite_alpha=settings.suite_alpha / count)
+    shares = {adapter: replace(case, vote_alpha=case.vote_alpha / count) for adapter, case in cases.items()}
+    decisions = {adapter: decide(case, share) for adapter, case in shares.items()}
     best = max(decisions, key=lambda adapter: _rank(decisions[adapter]))  # the first of equals
     decision = decisions.pop(best)
     return Choice(decision.verdict, decision.reasons, decision.suites, decision.votes, best, decisions)
@@ -109,62 +136,111 @@ def _rank(decision: Decision) -> tuple[int, float]:
     return nearness, decision.votes.lower_bound if decision.votes else -math.inf
 
 
-def decide(suites: Sequence[SuiteScores], votes: Sequence[VoteScore], settings: GateSettings) -> Decision:
+def decide(case: Case, settings: GateSettings) -> Decision:
     """The verdict on a candidate. `inconclusive` wins over nothing but `promote`: a proven loss is a rejection."""
-    findings = [_judge_suite(suite, settings) for suite in suites]
-    if not suites:
-        findings.append((None, Verdict.INCONCLUSIVE, "no frozen suite was scored"))
-    vote_finding = _judge_votes(votes, settings)
-    verdicts = {verdict for _, verdict, _ in [*findings, vote_finding]}
+    if case.failure:
+        return Decision(Verdict.INCONCLUSIVE, (case.failure,), {}, None)
+    gain, vote_verdict, vote_reason = judge_votes(case.votes, case.vote_alpha, settings)
+    found = judge_suites(case.suites, settings)
+    deciding = {suite.name for suite in case.suites if not suite.advisory}
+    findings = [(finding.verdict, finding.reason) for finding in found if finding.name in deciding]
+    findings.append((vote_verdict, vote_reason))
+    if not deciding and vote_verdict is Verdict.PROMOTE:
+        findings.append((Verdict.INCONCLUSIVE, "no frozen suite was scored"))
+    verdicts = {verdict for verdict, _ in findings}
     verdict = next(v for v in (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE) if v in verdicts)
-    reasons = tuple(reason for _, found, reason in [*findings, vote_finding] if found is verdict)
-    compared = {suite.name: comparison for suite, (comparison, _, _) in zip(suites, findings, strict=False) if comparison}
-    return Decision(verdict, reasons, compared, vote_finding[0])
+    reasons = tuple(reason for said, reason in findings if said is verdict)
+    return Decision(verdict, reasons, {one.name: one.comparison for one in found if one.comparison}, gain)
 
 
-Finding = tuple[Comparison | None, Verdict, str]
+def judge_suites(suites: Sequence[SuiteScores], settings: GateSettings) -> list[SuiteFinding]:
+    """What each suite says, in their order. Losses are proved over all that decide together."""
+    flaws = {suite.name: _flaw(suite) for suite in suites}
+    changes = {suite.name: _changes(suite) for suite in suites if not flaws[suite.name]}
+    p_values = {
+        (suite.name, whom): p_worse
+        for suite in suites
+        if not suite.advisory
+        for whom, (_, p_worse) in changes.get(suite.name, {}).items()
+    }
+    proved = reject_holm(p_values, settings.suite_alpha)
+    return [
+        SuiteFinding(suite.name, Verdict.INCONCLUSIVE, flaws[suite.name])
+        if flaws[suite.name]
+        else _judge_suite(suite, changes[suite.name], {whom for name, whom in proved if name == suite.name}, settings)
+        for suite in suites
+    ]
 
 
-def _judge_suite(suite: SuiteScores, settings: GateSettings) -> Finding:
+def compare_suite(suite: SuiteScores, settings: GateSettings) -> SuiteFinding:
+    """What one suite says where no other is asked, whether it is advisory or not."""
+    [finding] = judge_suites([replace(suite, advisory=False)], settings)
+    return finding
+
+
+Change = tuple[Estimate, float]  # with the p-value of its being a loss
+
+
+def _changes(suite: SuiteScores) -> dict[str, Change]:
+    """The paired change of the mean score against live and against base."""
+    return {whom: _change(suite, scores) for whom, scores in (("live", suite.live), ("base", suite.base))}
+
+
+def _change(suite: SuiteScores, before: Mapping[str, float]) -> Change:
+    families = suite.families or suite.items
+    estimate = estimate_mean([suite.candidate[item] - before[item] for item in suite.items], families)
+    if len(set(families)) == len(suite.items) and {*before.values(), *suite.candidate.values()} <= {0.0, 1.0}:
+        return estimate, p_more_lost(*_turned(suite, before))
+    return estimate, estimate.p_below_zero()
+
+
+def _turned(suite: SuiteScores, before: Mapping[str, float]) -> tuple[int, int]:
+    """How many items rose above one half, and how many fell below it."""
+    moves = [(suite.candidate[item] > 0.5) - (before[item] > 0.5) for item in suite.items]
+    return moves.count(1), moves.count(-1)
+
+
+def _flaw(suite: SuiteScores) -> str:
+    """What is wrong with the scores; nothing where they are those of the suite's items."""
+    lowest, highest = suite.limits
     for whose, scores in (("live", suite.live), ("candidate", suite.candidate), ("base", suite.base)):
         lacking = [item for item in suite.items if not math.isfinite(scores.get(item, math.nan))]
-        if lacking or len(scores) != len(suite.items) or len(suite.items) < 2:
-            return None, Verdict.INCONCLUSIVE, f"{suite.name}: {whose} has no proper score for {len(lacking)} items"
-    to_live = compare(suite.items, suite.live, suite.candidate, settings.suite_alpha)
-    to_base = compare(suite.items, suite.base, suite.candidate, settings.suite_alpha)
-    worst: Finding = to_live, Verdict.PROMOTE, f"{suite.name}: not worse ({_words(to_live, suite.margin)})"
-    for whom, comparison, margin in (
-        ("live", to_live, suite.margin),
-        ("base", to_base, suite.margin * settings.base_margins),
-    ):
-        if comparison.lower_bound >= -margin:
+        if lacking or len(scores) != len(suite.items):
+            return f"{suite.name}: {whose} has no proper score for {len(lacking)} items"
+        if beyond := [item for item in suite.items if not lowest <= scores[item] <= highest]:
+            return f"{suite.name}: {whose} has {scores[beyond[0]]:g} for {beyond[0]!r}, expected {lowest:g} to {highest:g}"
+    if len(set(suite.families or suite.items)) < 2:
+        return f"{suite.name}: {len(suite.items)} items of one family prove nothing"
+    return ""
+
+
+def _judge_suite(suite: SuiteScores, changes: Mapping[str, Change], proved: set[str], settings: GateSettings) -> SuiteFinding:
+    to_live, p_worse = changes["live"]
+    won, lost = _turned(suite, suite.live)
+    bound = to_live.lower_bound(settings.suite_alpha)
+    means = fmean(suite.live.values()), fmean(suite.candidate.values())
+    compared = SuiteComparison(*means, to_live.value, bound, suite.margin, suite.advisory, won, lost, p_worse)
+    worst = SuiteFinding(
+        suite.name, Verdict.PROMOTE, f"{suite.name}: not worse ({_words(to_live.value, bound, suite.margin)})", compared
+    )
+    for whom, margin in (("live", suite.margin), ("base", suite.margin * settings.base_margins)):
+        change = changes[whom][0]
+        bound = change.lower_bound(settings.suite_alpha)
+        if bound >= -margin:
             continue
-        told = f"{suite.name}: {_words(comparison, margin)} against {whom}"
-        if suite.veto or comparison.delta < -margin:
-            return to_live, Verdict.REJECT, f"{told}: worse"
-        worst = to_live, Verdict.INCONCLUSIVE, f"{told}: cannot be told from worse"
+        told = f"{suite.name}: {_words(change.value, bound, margin)} against {whom}"
+        if suite.veto or (change.value < -margin and whom in proved):
+            return SuiteFinding(suite.name, Verdict.REJECT, f"{told}: worse", compared)
+        worst = SuiteFinding(suite.name, Verdict.INCONCLUSIVE, f"{told}: cannot be told from worse", compared)
     return worst
 
 
-def _words(comparison: Comparison, margin: float) -> str:
-    return f"{comparison.delta:+.4f}, bound {comparison.lower_bound:+.4f}, margin {margin:.4f}"
+def _words(delta: float, bound: float, margin: float) -> str:
+    return f"{delta:+.4f}, bound {bound:+.4f}, margin {margin:.4f}"
 
 
-def compare(items: Sequence[str], live: Mapping[str, float], candidate: Mapping[str, float], alpha: float) -> Comparison:
-    """The paired change of the mean score over the items, with its one-sided lower bound (Student's t)."""
-    count = len(items)
-    differences = [candidate[item] - live[item] for item in items]
-    delta = math.fsum(differences) / count
-    variance = math.fsum((difference - delta) ** 2 for difference in differences) / (count - 1)
-    bound = delta - float(stats.t.ppf(1 - alpha, count - 1)) * math.sqrt(variance / count)
-    return Comparison(_mean(live.values()), _mean(candidate.values()), delta, bound)
-
-
-def _mean(values: Collection[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _judge_votes(votes: Sequence[VoteScore], settings: GateSettings) -> Finding:
+def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings) -> tuple[Comparison | None, Verdict, str]:
+    """What the held-out votes say of the candidate, and why."""
     if any(not (math.isfinite(vote.live) and math.isfinite(vote.candidate)) for vote in votes):
         return None, Verdict.INCONCLUSIVE, "held-out votes: a log-prob is not a number"
     liked = [vote for vote in votes if vote.label > 0]
@@ -174,7 +250,7 @@ def _judge_votes(votes: Sequence[VoteScore], settings: GateSettings) -> Finding:
     if few_votes or min(len(pleased), len(displeased)) < MIN_PEOPLE_OF_A_KIND:
         told = f"{len(liked)} up by {len(pleased)} people and {len(disliked)} down by {len(displeased)}"
         return None, Verdict.INCONCLUSIVE, f"held-out votes: {told} are too few to judge by"
-    comparison = _vote_gain(liked, disliked, settings.vote_alpha)
+    comparison = _vote_gain(votes, alpha)
     told = f"held-out votes: liked answers gained {comparison.delta:+.4f} per token over disliked"
     told += f", bound {comparison.lower_bound:+.4f}, of {len(votes)} votes by {len(pleased | displeased)} people"
     if comparison.lower_bound > 0 and comparison.delta >= settings.min_margin_gain:
@@ -184,20 +260,9 @@ def _judge_votes(votes: Sequence[VoteScore], settings: GateSettings) -> Finding:
     return comparison, Verdict.INCONCLUSIVE, f"{told}: may be chance"
 
 
-def _vote_gain(liked: Sequence[VoteScore], disliked: Sequence[VoteScore], alpha: float) -> Comparison:
-    """mean gain of liked - mean gain of disliked, and its jackknife bound. Each kind has votes of several people."""
-    people = sorted({vote.person_id for vote in (*liked, *disliked)})
-    delta = _gain(liked) - _gain(disliked)
-    without = [
-        _gain([vote for vote in liked if vote.person_id != person]) - _gain([vote for vote in disliked if vote.person_id != person])
-        for person in people
-    ]
-    count = len(people)
-    variance = (count - 1) / count * math.fsum((estimate - delta) ** 2 for estimate in without)
-    bound = delta - float(stats.t.ppf(1 - alpha, count - 1)) * math.sqrt(variance)
-    live = _mean([vote.live for vote in liked]) - _mean([vote.live for vote in disliked])
-    return Comparison(live, live + delta, delta, bound)
-
-
-def _gain(votes: Sequence[VoteScore]) -> float:
-    return _mean([vote.candidate - vote.live for vote in votes])
+def _vote_gain(votes: Sequence[VoteScore], alpha: float) -> Comparison:
+    """mean gain of liked - mean gain of disliked, and its bound. Each kind has votes of several people."""
+    liked, people = [vote.label > 0 for vote in votes], [vote.person_id for vote in votes]
+    gain = estimate_difference([vote.candidate - vote.live for vote in votes], liked, people)
+    live = estimate_difference([vote.live for vote in votes], liked, people).value
+    return Comparison(live, live + gain.value, gain.value, gain.lower_bound(alpha))

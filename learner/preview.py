@@ -12,6 +12,7 @@ from collections import Counter
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from learner import rollout
 from learner.collect import select_all_evidence
 from learner.context import Context, NothingToLearn
 from learner.curate import documents
@@ -49,14 +50,15 @@ async def preview(context: Context, method: str, corpus: str = "") -> Preview:
     """What a cycle of this method would do. Raises `SuiteError`, `PolicyError`, `StageError`, as a cycle would fail."""
     settings = context.settings
 
-    async def look(connection: AsyncConnection) -> tuple[list[Evidence], Readiness]:
+    async def look(connection: AsyncConnection) -> tuple[list[Evidence], Readiness, str]:
         _, fresh, waiting = await select_all_evidence(connection, settings.curate.row_budget)
         seen = await cycles.last_seen(connection)
         count, of_people = await feedback.count_evidence(connection, seen), await feedback.count_by_person(connection, seen)
         evidence = sorted([*fresh, *waiting], key=lambda item: item.position)
-        return evidence, judge_evidence(count, of_people, settings.curate, settings.schedule)
+        full = await rollout.lacks_room(connection, settings.release.mode, method)
+        return evidence, judge_evidence(count, of_people, settings.curate, settings.schedule), full
 
-    evidence, ready = await context.database.read(look)
+    evidence, ready, full = await context.database.read(look)
     created_at_s, decisions = await context.database.read(lambda connection: select_known(connection, evidence))
     tools = await asyncio.to_thread(Tools, context)
     prepared = await asyncio.to_thread(tools.chooser.prepare, evidence)
@@ -68,11 +70,11 @@ async def preview(context: Context, method: str, corpus: str = "") -> Preview:
     if method not in NEEDS_FEEDBACK:  # for the others, documents decide nothing
         cycle = Cycle(0, "preview", method, CycleState.RUNNING, context.clock(), corpus=corpus)
         shown = (await documents.draw(context, cycle, tools.chooser.cleaner)).rows
-    why_not = ""
+    why_not = full
     try:
         check_enough(method, rows, shown, chosen.dropped)
     except NothingToLearn as missing:
-        why_not = str(missing)
+        why_not = "; ".join(filter(None, (full, str(missing))))
     return Preview(
         method=method,
         answers=len(evidence),
@@ -87,5 +89,5 @@ async def preview(context: Context, method: str, corpus: str = "") -> Preview:
         held=dict(Counter(drop.reason for drop in chosen.dropped if drop.held)),
         would_learn=not why_not,
         why_not=why_not,
-        missing=ready.missing,
+        missing=(*ready.missing, "a free slot for a trial") if full else ready.missing,
     )

@@ -23,8 +23,10 @@ from learner.adapter import BASE
 from learner.config import TrainSettings
 from learner.context import Context
 from learner.rows import Row
-from storage import adapters, cycles, datasets, erase, lineage
+from storage import adapters, canaries, cycles, datasets, erase, lineage
 from storage.records import Adapter, AdapterState, Cycle, Dataset, StageName
+
+TRIED = (AdapterState.REJECTED, AdapterState.CANARY, AdapterState.QUARANTINED)
 
 
 class Basis(Struct, frozen=True):
@@ -77,10 +79,10 @@ async def _why_anew(connection: AsyncConnection, ancestry: Sequence[Adapter], se
 
 
 async def _last_tried(connection: AsyncConnection) -> int:
-    """The last cycle whose candidate from base was refused; 0 where there was none."""
+    """The last cycle whose candidate from base was refused, then or while it was tried, or still is; 0 where there was none."""
     made = await adapters.select_adapters(connection)
-    refused = [adapter for adapter in made if adapter.parent == BASE and adapter.state is AdapterState.REJECTED]
-    return max((adapter.cycle_id or 0 for adapter in refused), default=0)
+    tried = [adapter for adapter in made if adapter.parent == BASE and adapter.state in TRIED]
+    return max((adapter.cycle_id or 0 for adapter in tried), default=0)
 
 
 class _Made(Struct, frozen=True):
@@ -136,11 +138,18 @@ def _tainted(name: str) -> str:
     return f"{name} learnt from somebody who is forgotten"
 
 
+async def end_tainted(context: Context) -> None:
+    """Ends the trials of tainted versions: nobody is answered by them any more, and others may take their slots."""
+    if await context.database.write(lambda connection: canaries.end_tainted(connection, context.clock())):
+        await release.tell(context)
+
+
 async def erase_tainted(context: Context, cycle_id: int | None) -> None:
     """Takes tainted versions that are not live out of the engine and off the disk, and closes the receipts about them.
 
     The row says so last: what a crash leaves undone is done the next time. Raises `EngineError`, `ArtifactError`.
     """
+    await end_tainted(context)  # before the engine forgets them
     live = (await release.live_release(context)).adapter
     for adapter in await context.database.read(adapters.select_tainted):
         if adapter.name != live:

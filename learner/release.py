@@ -7,22 +7,30 @@ clearing up. Whatever is cut off before the commit leaves the old version live, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import BASE, AdapterError, check_adapter
+from learner.assignment import Standing, tried
+from learner.config import ReleaseSettings
 from learner.context import Context, StageError
 from learner.failpoint import failpoint
 from learner.train.spec import Probe
-from storage import adapters, release
+from storage import adapters, canaries, release
 from storage.artifacts import ArtifactError
-from storage.records import Adapter, Release
+from storage.database import Database
+from storage.records import Adapter, AdapterState, Release
 
 MAX_ROUNDING = 0.15  # nats per token, mean: what bfloat16 in two implementations may differ by
 DRAIN_POLL_S = 0.2
+NOTHING_LIVE = "there is no live version: the service has not been set up"
+
+
+Note = Callable[[AsyncConnection], Awaitable[None]]  # what is written in the transaction of a move, should it happen
 
 
 class Released(Struct, frozen=True):
@@ -72,7 +80,15 @@ async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
     return proof
 
 
-async def promote(context: Context, name: str, replaced: str, probes: Sequence[Probe], reason: str) -> Released:
+async def promote(
+    context: Context,
+    name: str,
+    replaced: str,
+    probes: Sequence[Probe],
+    reason: str,
+    actor: str = "cycle",
+    note: Note | None = None,
+) -> Released:
     """Puts a candidate live: load, prove, one commit, tell. Doing it again after a crash finishes it.
 
     Raises `StageError` when the version that it was made to replace is no longer the live one.
@@ -86,33 +102,86 @@ async def promote(context: Context, name: str, replaced: str, probes: Sequence[P
     failpoint("release:loaded")
     proof = await prove(context, name, probes)
     failpoint("release:proved")
-    moved = await go_live(context, name, "cycle", f"{reason}; {proof}")
+    moved = await go_live(context, name, actor, f"{reason}; {proof}", replaced, note)
     return Released(name, moved.previous, proof)
 
 
-async def roll_back(context: Context, actor: str) -> Released:
-    """Returns to the version that was live before and still may be. Raises `StageError` where there is none."""
+async def roll_back(context: Context, actor: str, to: str | None = None) -> Released:
+    """Returns to the version that was live before and still may be, or to any that is retired and whose files verify.
+
+    Raises `StageError` where there is none before, or the named one is not retired; `AdapterError` for damaged files.
+    """
     live = await live_release(context)
-    previous = await context.database.read(release.select_previous)
-    if previous is None:
+    target = await context.database.read(release.select_previous) if to is None else await _select_retired(context, to)
+    if target is None:
         raise StageError(f"there is no version before {live.adapter!r} to roll back to")
-    await load(context, previous)
-    moved = await go_live(context, previous, actor, f"rolled back from {live.adapter}")
+    await load(context, target)
+    failpoint("rollback:loaded")
+    moved = await go_live(context, target, actor, f"rolled back from {live.adapter}", live.adapter)
     return Released(moved.adapter, moved.previous, "")
 
 
-async def go_live(context: Context, name: str, actor: str, reason: str) -> Release:
-    """The commit that moves the pointer, and the news of it. Nothing else ever moves it."""
-    moved = await context.database.write(lambda connection: release.go_live(connection, name, actor, reason, context.clock()))
+async def _select_retired(context: Context, name: str) -> str:
+    adapter = await context.database.read(lambda connection: adapters.select_adapter(connection, name))
+    if adapter is None:
+        raise StageError(f"there is no adapter {name!r}")
+    if adapter.state is not AdapterState.RETIRED:
+        raise StageError(f"{name} is {adapter.state.value}, expected a retired version")
+    if adapter.tainted_at_s is not None:
+        raise StageError(f"{name} learnt from somebody who is forgotten: it does not come back")
+    return name
+
+
+async def go_live(
+    context: Context, name: str, actor: str, reason: str, replaces: str | None = None, note: Note | None = None
+) -> Release:
+    """The commit that moves the pointer, and the news of it.
+
+    Raises `StageError` when the version may not go live, or `replaces` another one than is live by now.
+    """
+
+    async def write(connection: AsyncConnection) -> Release:
+        moved = await release.go_live(connection, name, actor, reason, context.clock(), replaces)
+        if note is not None:
+            await note(connection)
+        return moved
+
+    with deciding():
+        moved = await context.database.write(write)
     failpoint("release:committed")
     await tell(context)
     return moved
 
 
+@contextmanager
+def deciding() -> Iterator[None]:
+    """Inside, a refusal of the database's, which finds things otherwise than they were decided by, becomes a `StageError`."""
+    try:
+        yield
+    except (LookupError, ValueError, canaries.NoSlotError) as error:
+        if type(error) not in (LookupError, ValueError, canaries.NoSlotError):  # a KeyError is a mistake of ours
+            raise
+        raise StageError(str(error)) from error
+
+
 async def tell(context: Context) -> None:
-    """Tells whoever routes requests what is live, and what a rollback returns to."""
-    live = await live_release(context)
-    context.went_live(live.adapter, await context.database.read(release.select_previous))
+    """Tells whoever routes requests who answers by now."""
+    context.announce(await standing(context.database, context.settings.release))
+
+
+async def standing(database: Database, settings: ReleaseSettings) -> Standing:
+    """Who answers, by the database. Raises `StageError` before anything is live."""
+
+    async def select(connection: AsyncConnection) -> Standing | None:
+        live = await release.select_live(connection)
+        if live is None:
+            return None
+        found = tuple(tried(canary, settings) for canary in await canaries.select_open(connection))
+        return Standing(live.adapter, await release.select_previous(connection), found)
+
+    if (found := await database.read(select)) is None:
+        raise StageError(NOTHING_LIVE)
+    return found
 
 
 async def drain(context: Context) -> None:
@@ -136,7 +205,8 @@ async def unload(context: Context, name: str) -> None:
 
 
 async def served_adapters(context: Context) -> list[Adapter]:
-    """What an engine must have loaded to serve people: base, the live version and the one that a rollback returns to.
+    """What an engine must have loaded to serve people: base, the live version, the one that a rollback returns to, and
+    those that are tried.
 
     While the live version is tainted, also the one that a rebuild begins from.
     """
@@ -145,6 +215,7 @@ async def served_adapters(context: Context) -> list[Adapter]:
     async def select(connection: AsyncConnection) -> list[Adapter]:
         clean = await adapters.select_clean_ancestor(connection, live.adapter)
         names = dict.fromkeys([BASE, live.adapter, await release.select_previous(connection), clean.name])
+        names |= dict.fromkeys(canary.adapter for canary in await canaries.select_open(connection))
         found = [await adapters.select_adapter(connection, name) for name in names if name]
         return [adapter for adapter in found if adapter]
 
@@ -155,5 +226,5 @@ async def live_release(context: Context) -> Release:
     """The newest row of the pointer. There always is one: the service makes base live before it serves."""
     live = await context.database.read(release.select_live)
     if live is None:
-        raise StageError("there is no live version: the service has not been set up")
+        raise StageError(NOTHING_LIVE)
     return live

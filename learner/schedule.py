@@ -15,6 +15,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import cycle as story
+from learner import rollout
 from learner.config import LearnerSettings
 from learner.context import Context
 from learner.evidence import judge_evidence
@@ -32,7 +33,7 @@ LOOKS_PER_LEASE = 3  # how often the lease is renewed while it lasts
 
 
 class Busy(Exception):
-    """A cycle is running; the message names it."""
+    """No cycle can begin now; the message says what is in the way."""
 
 
 class Scheduler:
@@ -82,8 +83,8 @@ class Scheduler:
     async def run_now(self, trigger: str, method: str | None = None, corpus: str = "") -> Cycle:
         """Begins a cycle of a method, the settings' own where none is named, and returns it as it begins.
 
-        Documents come from the `corpus` alone where one is named. Raises `Busy` while another runs, ValueError for a method
-        that there is not.
+        Documents come from the `corpus` alone where one is named. Raises `Busy` while another runs, or while what it makes
+        could not be tried, unless somebody is to be forgotten; ValueError for a method that there is not.
         """
         context, method = self._context, method or self._context.settings.train.method
         check_method(method)
@@ -92,12 +93,20 @@ class Scheduler:
             await in_turn(connection, "cycles")
             if (other := await cycles.select_running(connection)) is not None:
                 raise Busy(f"cycle {other.id} is already running: `ratchet cycle list` shows it")
+            full = await rollout.lacks_room(connection, context.settings.release.mode, method)
+            if full and not await adapters.select_tainted(connection):
+                raise Busy(f"what a cycle learnt could not be tried: {full}")
             return await cycles.insert_cycle(connection, trigger, method, context.clock(), corpus)
 
         begun = await context.database.write(begin)
         if self._leads:
             self._launch(begun)
         return begun
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this service that runs cycles."""
+        return self._leads
 
     @property
     def running(self) -> bool:
@@ -127,7 +136,7 @@ class Scheduler:
         """Starts a cycle when it is time for one; gives the trigger, or None."""
         if self.running or not self._leads:
             return None
-        context = self._context
+        context, settings = self._context, self._context.settings
 
         async def look(connection: AsyncConnection) -> tuple[News, float]:
             seen = await cycles.last_seen(connection)
@@ -136,12 +145,13 @@ class Scheduler:
                 await feedback.count_by_person(connection, seen),
                 waits=bool(await reviews.select_pending_ids(connection, 1)),
                 tainted=bool(await adapters.select_tainted(connection)),
+                full=bool(await rollout.lacks_room(connection, settings.release.mode, settings.train.method)),
             )
             latest = await cycles.select_cycles(connection, limit=1)
             return news, latest[0].started_at_s if latest else 0.0
 
         news, last_started_s = await context.database.read(look)
-        trigger = due(news, context.clock() - last_started_s, context.settings)
+        trigger = due(news, context.clock() - last_started_s, settings)
         if trigger is not None:
             await self.run_now(trigger)
         return trigger
@@ -165,12 +175,15 @@ class News(Struct, frozen=True):
     of_people: list[int]  # how many answers each person voted on or corrected
     waits: bool = False  # something is held back that may teach later
     tainted: bool = False  # adapters are left which learnt from somebody who is forgotten
+    full: bool = False  # as many versions are tried as can be: what is learnt now could not be
 
 
 def due(news: News, since_last_s: float, settings: LearnerSettings) -> str | None:
     """Why a cycle should start now; None if it should not. Who is forgotten cannot wait."""
     if news.tainted:
         return "forgotten"
+    if news.full:
+        return None
     if not judge_evidence(news.fresh, news.of_people, settings.curate, settings.schedule).missing:
         return "evidence"
     return "interval" if (news.fresh.rows or news.waits) and since_last_s >= settings.schedule.interval_s else None

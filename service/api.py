@@ -13,12 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import release
 from learner.context import Context, Progress
-from learner.evaluate.stage import score_baseline
+from learner.evaluate.scoring import score_baseline
 from learner.preview import Preview, preview
-from learner.release import Released
 from learner.schedule import Scheduler
 from learner.train.methods import check_method
-from service import data, datasets, documents, events, lineage, policy, pretrain, reports, review, stats
+from service import data, datasets, documents, events, lineage, policy, pretrain, releases, reports, review, stats, suites
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
 from service.paging import LIMIT, Limit, Page, page
@@ -167,12 +166,6 @@ async def list_adapters(database: NamedDependency[Database]) -> list[Adapter]:
     return await database.read(adapters.select_adapters)
 
 
-@post("/adapters/rollback", status_code=200)
-async def roll_back(context: NamedDependency[Context]) -> Released:
-    """Returns to the version before the live one."""
-    return await release.roll_back(context, "operator")
-
-
 @post("/adapters/{name:str}/load", status_code=200)
 async def load_adapter(name: FromPath[str], database: NamedDependency[Database], context: NamedDependency[Context]) -> Adapter:
     """Has the engine serve a version under its own name, for tests of it; who is live stays live."""
@@ -221,9 +214,9 @@ async def move_clock(data: JSONBody[ClockMove], clock: NamedDependency[Clock]) -
 def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
     """All routes under `/api`, behind the operator's key."""
     handlers = [
-        status, start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, roll_back, load_adapter,
+        status, start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, load_adapter,
         list_audit, list_people, add_person, move_clock, *data.HANDLERS, *documents.HANDLERS, *stats.HANDLERS, *datasets.HANDLERS,
         *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *pretrain.HANDLERS, *reports.HANDLERS, *events.HANDLERS,
-        *OPERATOR_HANDLERS,
+        *releases.HANDLERS, *suites.HANDLERS, *OPERATOR_HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

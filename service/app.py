@@ -19,11 +19,13 @@ from learner.model import ensure_model
 from learner.policy import Policy, load_policy
 from learner.policy.judge import PEOPLE_PRIORITY, Judge
 from learner.pretrain.pretrainer import Pretrainer
+from learner.release import standing
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
 from service import chat, completions, conversations, feedback, me, pages, people
 from service.api import api_routes
 from service.auth import Gatekeeper, operator_key
+from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
@@ -36,7 +38,6 @@ from service.supervisor import Supervisor
 from storage.archive import DATABASE
 from storage.artifacts import Artifacts
 from storage.database import Database
-from storage.release import select_previous
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Parts:
     policy: Policy
     context: Context
     scheduler: Scheduler
+    keeper: CanaryKeeper
     pretrainer: Pretrainer
     clock: Clock
     started_at_s: float
@@ -66,8 +68,8 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
     database = await Database.open(config.storage.url or home / DATABASE, config.storage)
     artifacts = Artifacts(home, config.storage.artifacts)
     artifacts.clear_temporary()
-    live = await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)
-    router = Router(live.adapter, await database.read(select_previous))
+    await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)
+    router = Router(await standing(database, config.learner.release))
     supervisor = Supervisor(config.engine, model_dir, home / "engine", lambda: setup.adapters_to_serve(context))
     async with Engine(lambda: supervisor.url) as engine:
         context = Context(
@@ -79,23 +81,25 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             model_dir,
             config.learner,
             clock,
-            router.went_live,
+            router.follow,
             router.in_flight,
         )
         guard = Guard(policy if config.guard.enabled else None, Judge(engine, lambda: router.live, PEOPLE_PRIORITY))
         talk = Chat(database, engine, router, guard, clock, config.server.max_answer_tokens, config.server.temperature)
         scheduler = Scheduler(context, config.storage.lease_s)
         pretrainer = Pretrainer(context)
+        keeper = CanaryKeeper(context, lambda: scheduler.leads)
         await supervisor.start()
         tasks = [
             asyncio.create_task(_learn_once_ready(context, supervisor, scheduler, config.engine.start_timeout_s)),
             asyncio.create_task(keep_house(database, artifacts, config.storage, clock)),
+            asyncio.create_task(keeper.keep()),
         ]
         if database.is_shared:
             tasks.append(asyncio.create_task(follow(context, router)))
         try:
             gatekeeper = Gatekeeper(database, operator_key(home))
-            work = (context, scheduler, pretrainer)
+            work = (context, scheduler, keeper, pretrainer)
             yield Parts(database, engine, supervisor, router, talk, gatekeeper, policy, *work, clock, clock())
         finally:
             for task in tasks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from service.auth import Gatekeeper
 from service.guard import POLICY, Guard, refusal
 from service.problem import Problem, envelope, of_engine, problem_of
 from service.router import Router, model_name
-from service.turns import Turn, keep_turn
+from service.turns import Turn, keep_failure, keep_turn
 from service.wire import (
     Answer,
     AnswerChoice,
@@ -35,12 +35,13 @@ from service.wire import (
     ModelList,
 )
 from storage import conversations
-from storage.database import Database
-from storage.records import MessageStatus, Person
+from storage.database import Database, UnavailableError
+from storage.records import BROKEN_OFF, MessageStatus, Person
 
 encode = msgspec.json.Encoder().encode
 Event = bytes | None  # None ends the stream
 CONVERSATION = "conversation_id"  # in a request's metadata: the conversation it continues
+NO_VERSIONS_FAULT = (400, 422, 503)  # of an engine: the request was wrong, or nobody is there, whatever version is asked for
 PASSED_ON = (
     "temperature",
     "top_p",
@@ -78,8 +79,8 @@ class Chat:
             raise Problem("not_ready", "the service is ending: ask again when it is back")
         if request.store is not False:
             self._database.check_available()  # before work whose outcome could not be kept
-        adapter = self._router.resolve(request.model)
         conversation_id = await self._conversation(request, person)
+        adapter = self._router.resolve(request.model, person.id, await self._answered_by(conversation_id))
         metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
         turn = Turn.begin(person, conversation_id, request.messages, adapter, metadata, self._clock())
         breach = await self._guard.of_prompt(request.messages)
@@ -119,6 +120,12 @@ class Chat:
             raise Problem("not_found", f"you have no conversation {named!r}", "metadata.conversation_id")
         return named
 
+    async def _answered_by(self, conversation_id: str | None) -> str | None:
+        """The version that answered last in a conversation; asked only while not everybody is answered by the same."""
+        if conversation_id is None or not self._router.tries:
+            return None
+        return await self._database.read(lambda c: conversations.select_last_version(c, conversation_id))
+
     def _engine_body(self, request: ChatRequest, adapter: str) -> dict[str, object]:
         asked = request.max_completion_tokens or request.max_tokens or self._max_answer_tokens
         body: dict[str, object] = {
@@ -140,8 +147,13 @@ class Chat:
         return _answer(turn, await asyncio.shield(task))
 
     async def _engine_answer(self, turn: Turn, body: dict[str, object], store: bool) -> Completion:
-        with self._router.flight(turn.adapter):
-            completion, rule = self._guard.of_answer(await self._engine.complete(body, turn.id))
+        try:
+            with self._router.flight(turn.adapter):
+                completion, rule = self._guard.of_answer(await self._engine.complete(body, turn.id))
+        except EngineError as error:
+            if store:
+                await self._count_failure(turn, error)
+            raise
         if rule is not None:
             turn.metadata[POLICY] = rule
         turn.take(completion)
@@ -192,19 +204,29 @@ class Chat:
     async def _record(self, turn: Turn, reading: asyncio.Task[None], events: _Events, store: bool) -> None:
         """Waits for the end of the answer, whatever it is, keeps the turn, and only then lets the last event go."""
         problem: Problem | None = None
+        failure: EngineError | None = None
         status = MessageStatus.COMPLETE
         try:
             await reading
         except EngineError as error:
-            status, problem = MessageStatus.INTERRUPTED, of_engine(error)
+            status, problem, turn.finish_reason = MessageStatus.INTERRUPTED, of_engine(error), BROKEN_OFF
+            failure = error
         except asyncio.CancelledError:
             status, problem = MessageStatus.INTERRUPTED, Problem("not_ready", "the answer was broken off")
         try:
             if store and turn.begun:
                 await self._database.write(lambda connection: keep_turn(connection, turn, status))
+            elif store and failure is not None:
+                await self._count_failure(turn, failure)
         except Exception as error:  # the stream's edge: the client must hear that nothing was kept
             problem = problem_of(error)
         events.end(problem)
+
+    async def _count_failure(self, turn: Turn, error: EngineError) -> None:
+        """Counts against the version an answer that it never began, while versions are compared by what people get."""
+        if self._router.tries and error.status not in NO_VERSIONS_FAULT:
+            with suppress(UnavailableError):  # the engine's failure is what the client is to hear of
+                await self._database.write(lambda connection: keep_failure(connection, turn))
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)

@@ -7,7 +7,22 @@ import sys
 
 from learner.model import ModelError
 from service.client import ClientError
-from service.commands import adapters, backup, bench, cycles, data, evaluate, model, people, policy, pretrain, simulate, up
+from service.commands import (
+    adapters,
+    backup,
+    bench,
+    cycles,
+    data,
+    evaluate,
+    gate,
+    model,
+    people,
+    policy,
+    pretrain,
+    release,
+    simulate,
+    up,
+)
 from service.commands.terminal import Failure
 from service.config import ConfigError
 
@@ -15,10 +30,12 @@ FAMILIES = (
     up,
     cycles,
     adapters,
+    release,
     people,
     data,
     simulate,
     evaluate,
+    gate,
     policy,
     pretrain,
     model,

@@ -16,7 +16,7 @@ import msgspec
 from service.config import ADDRESS_FILE, OPERATOR_KEY_FILE, default_home
 
 TIMEOUT_S = 120
-TRANSFER_TIMEOUT_S = 3600  # an upload is answered once all of it is in
+TRANSFER_TIMEOUT_S = 3600  # an upload is answered once all of it is in, an evaluation once it is done
 CHUNK_BYTES = 1 << 16
 
 
@@ -43,8 +43,8 @@ class Client:
     def get(self, path: str) -> Any:
         return self._call("GET", path)
 
-    def post(self, path: str, body: object = None) -> Any:
-        return self._call("POST", path, body)
+    def post(self, path: str, body: object = None, timeout_s: float = TIMEOUT_S) -> Any:
+        return self._call("POST", path, body, timeout_s)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -71,10 +71,10 @@ class Client:
                 for line in response:
                     yield msgspec.json.decode(line)
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:
+    def _call(self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S) -> Any:
         data = msgspec.json.encode(body) if body is not None else None
         headers = {"Content-Type": "application/json"}
-        with self._ask(urllib.request.Request(self.url + path, data, headers, method=method), TIMEOUT_S) as response:
+        with self._ask(urllib.request.Request(self.url + path, data, headers, method=method), timeout_s) as response:
             return msgspec.json.decode(response.read())
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Which adapter answers whom: names people ask for, the live version, and what is in flight on each."""
+"""Which adapter answers whom: names people ask for, the live version, those that are tried, and what is in flight on each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from learner.adapter import BASE
+from learner.assignment import Standing, assign
 from service.problem import Problem
 
 ALIAS = "ratchet"
@@ -18,30 +19,54 @@ def model_name(version: str | None) -> str:
 
 
 class Router:
-    """Knows the live version from memory, so that a flip costs new requests nothing."""
+    """Knows who answers from memory, so that a flip costs new requests nothing."""
 
-    def __init__(self, live: str, previous: str | None) -> None:
-        self.live = live
-        self.previous = previous
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
         self._in_flight: Counter[str] = Counter()
 
-    def went_live(self, name: str, previous: str | None) -> None:
-        """From now on new requests go to `name`; `previous`, which a rollback returns to, stays askable."""
-        self.live, self.previous = name, previous
+    def follow(self, standing: Standing) -> None:
+        """From now on new requests go by this."""
+        self.standing = standing
+
+    @property
+    def live(self) -> str:
+        return self.standing.live
+
+    @property
+    def previous(self) -> str | None:
+        """What a rollback returns to; it stays askable."""
+        return self.standing.previous
 
     @property
     def names(self) -> list[str]:
         """What can be asked for: the alias first, then each version that is loaded."""
-        versions = dict.fromkeys(name for name in (self.live, self.previous, BASE) if name)
+        tried = [one.adapter for one in self.standing.tried]
+        versions = dict.fromkeys(name for name in (self.live, *tried, self.previous, BASE) if name)
         return [ALIAS, *(f"{ALIAS}@{name}" for name in versions)]
 
-    def resolve(self, model: str) -> str:
-        """The adapter behind a model name. Raises `model_not_found`."""
+    @property
+    def tries(self) -> bool:
+        """Whether the alias is not the same version for everybody."""
+        return any(one.share for one in self.standing.tried)
+
+    def resolve(self, model: str, person_id: str | None = None, continued: str | None = None) -> str:
+        """The adapter behind a model name, for a person where one asks. Raises `model_not_found`.
+
+        A conversation that is `continued` stays with the version that answered in it while that still answers people.
+        """
         if model == ALIAS:
-            return self.live
+            return self._stay(continued) or self._try(person_id) or self.live
         if model in self.names:
             return model.removeprefix(f"{ALIAS}@")
         raise Problem("model_not_found", f"there is no model {model!r} here; expected one of {', '.join(self.names)}", "model")
+
+    def _stay(self, version: str | None) -> str | None:
+        answering = {self.live, *(one.adapter for one in self.standing.tried if one.share)}
+        return version if version in answering else None
+
+    def _try(self, person_id: str | None) -> str | None:
+        return None if person_id is None else assign(person_id, self.standing.tried)
 
     @contextmanager
     def flight(self, name: str) -> Iterator[None]:

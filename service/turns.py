@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.engine import Completion
 from service.wire import ChatMessage
-from storage import conversations, people
+from storage import conversations, failures, people
 from storage.erase import was_erased_since
-from storage.records import Conversation, Message, MessageStatus, Person, Role, new_id
+from storage.records import Conversation, Failure, Message, MessageStatus, Person, Role, new_id
 
 TITLE_CHARACTERS = 80
 
@@ -130,6 +130,14 @@ async def keep_turn(connection: AsyncConnection, turn: Turn, status: MessageStat
         known = found is not None  # below what is new there is nothing to find
         parent_id = found or await _add(connection, turn, message, parent_id)
     await conversations.insert_message(connection, turn.answer(parent_id, status))
+
+
+async def keep_failure(connection: AsyncConnection, turn: Turn) -> None:
+    """Notes that the version began no answer; of what was asked nothing is kept."""
+    if await was_erased_since(connection, turn.person.id, turn.created_at_s):
+        return
+    await people.ensure_person(connection, msgspec.structs.replace(turn.person, created_at_s=turn.created_at_s))
+    await failures.insert_failure(connection, Failure(turn.id, turn.adapter, turn.person.id, turn.created_at_s))
 
 
 async def _is_there(connection: AsyncConnection, turn: Turn) -> bool:

@@ -72,7 +72,10 @@ class Artifacts:
         self._move(tmp, target)
 
     def replace(self, tmp: Path, target: Path) -> None:
-        """Put a file in the place of a published one, here and in the store. Only erasing does this: nothing else changes."""
+        """Put a file in the place of one that may be published, here and in the store.
+
+        Only erasing does this, and a report that is made again: nothing else changes.
+        """
         path = self._path(target)
         _settle(tmp)
         if self._store is not None:

@@ -100,6 +100,13 @@ async def select_owned_message(connection: AsyncConnection, id: str, person_id: 
     return await select_one(connection, OWN_MESSAGE, Message, id=id, person_id=person_id)
 
 
+async def select_last_version(connection: AsyncConnection, conversation_id: str) -> str | None:
+    """The version that wrote the newest answer of a conversation; None where none has."""
+    written = (messages.c.conversation_id == conversation_id, messages.c.engine_model.is_not(None))
+    newest = select(messages.c.engine_model).where(*written).order_by(messages.c.position.desc()).limit(1)
+    return (await connection.scalars(newest)).first()
+
+
 async def select_children(connection: AsyncConnection, conversation_id: str, parent_id: str | None) -> list[Message]:
     """The messages that follow this one, oldest first; with None those that open the conversation."""
     if parent_id is None:

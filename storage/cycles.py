@@ -12,7 +12,7 @@ from storage.records import Cycle, CycleState, Stage, StageName
 from storage.rows import insert, insert_numbered, select_all, select_number, select_one
 from storage.tables import cycles, stages
 
-LEARNT = (CycleState.PROMOTED, CycleState.REJECTED)
+LEARNT = (CycleState.STAGED, CycleState.PROMOTED, CycleState.REJECTED)
 ORDER = {name: number for number, name in enumerate(StageName)}
 
 
@@ -74,7 +74,8 @@ async def check_running(connection: AsyncConnection, id: int) -> None:
 async def last_watermark(connection: AsyncConnection) -> int:
     """The feedback position up to which evidence is used up, 0 when none is.
 
-    Only a promotion or a rejection uses evidence up: after any other end it waits for more of its kind.
+    Only a promotion, a rejection, or what is still to become one of them uses evidence up: after any other end it waits
+    for more of its kind.
     """
     return await select_number(connection, select(func.max(cycles.c.watermark)).where(cycles.c.state.in_(LEARNT)))
 
@@ -116,3 +117,9 @@ async def select_outputs(connection: AsyncConnection, name: StageName, since: in
     """The stages of this name that have ended, of cycle `since` and later, in the cycles' order."""
     ended = (stages.c.name == name, stages.c.cycle_id >= since, stages.c.ended_at_s.is_not(None))
     return await select_all(connection, select(stages).where(*ended).order_by(stages.c.cycle_id), Stage)
+
+
+async def select_states(connection: AsyncConnection, before: int) -> dict[int, CycleState]:
+    """The state of every cycle before this one, oldest first."""
+    found = await connection.execute(select(cycles.c.id, cycles.c.state).where(cycles.c.id < before).order_by(cycles.c.id))
+    return {id: CycleState(state) for id, state in found}

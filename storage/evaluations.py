@@ -1,7 +1,11 @@
-"""Evaluations: how an adapter scored on each item of a suite."""
+"""Evaluations: how an adapter scored on each item of a suite.
+
+Each has a digest of whose scores it holds, on what, and all of them: one that was altered since is as good as none.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from statistics import fmean
 
@@ -10,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Evaluation, Score
-from storage.rows import insert, insert_numbered, select_all
+from storage.rows import insert, insert_numbered, select_all, select_one
 from storage.tables import evaluations
 from storage.tables import scores as score_table
 
@@ -30,7 +34,8 @@ async def insert_evaluation(
     """
     if not scores:
         raise ValueError(f"an evaluation of {adapter!r} on {suite!r} needs at least one score")
-    evaluation = Evaluation(0, cycle_id, adapter, suite, suite_sha256, fmean(scores.values()), created_at_s)
+    seal = digest(adapter, suite_sha256, scores)
+    evaluation = Evaluation(0, cycle_id, adapter, suite, suite_sha256, fmean(scores.values()), created_at_s, seal)
     values = msgspec.structs.asdict(evaluation)
     del values["id"]
     evaluation = msgspec.structs.replace(evaluation, id=await insert_numbered(connection, evaluations, values))
@@ -39,13 +44,22 @@ async def insert_evaluation(
 
 
 async def select_scores(connection: AsyncConnection, adapter: str, suite: str, suite_sha256: str) -> dict[str, float] | None:
-    """Item id → value of the newest evaluation of this adapter on exactly this suite; None if there is none."""
-    same = (evaluations.c.suite == suite, evaluations.c.suite_sha256 == suite_sha256)
-    of_adapter = select(evaluations.c.id).where(evaluations.c.adapter == adapter, *same)
-    newest = of_adapter.order_by(evaluations.c.id.desc()).limit(1).scalar_subquery()
-    statement = select(score_table).where(score_table.c.evaluation_id == newest)
-    found = await select_all(connection, statement, Score)
-    return {score.item_id: score.value for score in found} or None
+    """Item id → value of the newest evaluation of this adapter on exactly this suite.
+
+    None if there is none, or if it is no longer what was kept.
+    """
+    same = (evaluations.c.adapter == adapter, evaluations.c.suite == suite, evaluations.c.suite_sha256 == suite_sha256)
+    newest = await select_one(connection, select(evaluations).where(*same).order_by(evaluations.c.id.desc()).limit(1), Evaluation)
+    if newest is None:
+        return None
+    found = await select_all(connection, select(score_table).where(score_table.c.evaluation_id == newest.id), Score)
+    scores = {score.item_id: score.value for score in found}
+    return scores if digest(adapter, suite_sha256, scores) == newest.digest else None
+
+
+def digest(adapter: str, suite_sha256: str, scores: Mapping[str, float]) -> str:
+    """SHA-256 of an adapter's scores on a suite, in whatever order they come."""
+    return hashlib.sha256(msgspec.json.encode([adapter, suite_sha256, sorted(scores.items())])).hexdigest()
 
 
 async def select_evaluations(connection: AsyncConnection, cycle_id: int) -> list[Evaluation]:

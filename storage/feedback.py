@@ -109,6 +109,13 @@ async def select_evidence_of(connection: AsyncConnection, message_ids: Sequence[
     return await _select_evidence(connection, _touched(feedback.c.message_id.in_(message_ids)), len(message_ids))
 
 
+async def select_preferences(connection: AsyncConnection, after_position: int, limit: int) -> list[Evidence]:
+    """As `select_evidence`, of answers that their owners ever preferred over another; `preferred_over` is None where they no
+    longer do."""
+    newer = and_(feedback.c.position > after_position, feedback.c.kind == FeedbackKind.PREFERENCE)
+    return await _select_evidence(connection, _touched(newer), limit)
+
+
 async def _select_evidence(
     connection: AsyncConnection, touched_answers: Select[tuple[str, str, int]], limit: int
 ) -> list[Evidence]:

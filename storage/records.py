@@ -27,6 +27,9 @@ class MessageStatus(StrEnum):
     CLIENT = "client"  # an "assistant" text that came with the request and that no served version is known to have said
 
 
+BROKEN_OFF = "error"  # the finish reason of an interrupted answer that the engine broke off, not its reader
+
+
 class FeedbackKind(StrEnum):
     THUMB = "thumb"  # value: "up", "down", or null for "taken back"
     REASON = "reason"  # value: list of strings
@@ -64,6 +67,7 @@ class Decision(StrEnum):
 
 class CycleState(StrEnum):
     RUNNING = "running"
+    STAGED = "staged"  # it is done, and its candidate is being tried: what comes of that becomes its end
     PROMOTED = "promoted"
     REJECTED = "rejected"
     INCONCLUSIVE = "inconclusive"
@@ -85,10 +89,20 @@ class StageName(StrEnum):
 class AdapterState(StrEnum):
     CANDIDATE = "candidate"
     REJECTED = "rejected"
+    CANARY = "canary"  # is tried by a share of people, or waits for an operator's approval
     LIVE = "live"
     RETIRED = "retired"
     QUARANTINED = "quarantined"  # may not come back without an operator's reason
     ERASED = "erased"  # its weights are gone from disk and engines; the row remains as history
+
+
+class CanaryState(StrEnum):
+    WAITING_APPROVAL = "waiting_approval"  # nobody is answered by it until an operator says so
+    RUNNING = "running"
+    HELD = "held"  # its people keep it, and it still can be rolled back, but it takes no step by itself
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"  # it was worse, or an operator took it back
+    ENDED = "ended"  # without a judgement: it was declined, or what it was compared with is no longer live
 
 
 class Person(Struct, frozen=True):
@@ -284,6 +298,7 @@ class Evaluation(Struct, frozen=True):
     suite_sha256: str
     mean: float
     created_at_s: float
+    digest: str = ""  # of all it says; one from before digests were kept proves nothing
 
 
 class Score(Struct, frozen=True):
@@ -301,6 +316,47 @@ class Release(Struct, frozen=True):
     actor: str
     reason: str
     created_at_s: float
+
+
+class Canary(Struct, frozen=True):
+    """A version on its way: a share of the people is answered by it, and compared with those who are not."""
+
+    id: int
+    adapter: str
+    against: str  # what it is compared with: the live version, when it began
+    cycle_id: int
+    state: CanaryState
+    slot: int  # of the three: which people it may have
+    started_at_s: float
+    stage_started_at_s: float
+    stage: int = 0  # place in `release.shares`
+    since: int = 0  # the newest message when it began: those after it are what is compared
+    resumed_at_s: float | None = None  # when an operator last let it go on: its time counts from there
+    ended_at_s: float | None = None
+    reason: str = ""  # of its state
+
+
+class Failure(Struct, frozen=True):
+    """An answer that a version was asked for and the engine failed to begin."""
+
+    id: str
+    adapter: str
+    person_id: str
+    created_at_s: float
+
+
+class CanaryStep(Struct, frozen=True):
+    """One move of a canary, and what was known of it when the move was decided."""
+
+    id: int
+    canary_id: int
+    at_s: float
+    step: str  # advance, hold, resume, promote or roll_back
+    stage: int  # that it was in before
+    share: float  # of the people who had it before
+    actor: str
+    reason: str
+    judgement: dict[str, object] | None = None  # None where nobody had judged: it was an operator's word
 
 
 class AuditEntry(Struct, frozen=True):

@@ -19,7 +19,7 @@ from storage.rows import select_all, select_place
 from storage.tables import cycles, dataset_rows, datasets, messages, people, reviews
 
 TAUGHT = ("train", "heldout")  # splits of rows that were learnt from or judged by
-USED_UP = (CycleState.PROMOTED, CycleState.REJECTED)  # ends of a cycle after which its evidence does not come again
+USED_UP = (CycleState.STAGED, CycleState.PROMOTED, CycleState.REJECTED)  # after which a cycle's evidence does not come again
 MANY = 5000  # values in one statement, below what either database takes
 
 HELD_AGAIN = (

@@ -266,6 +266,7 @@ evaluations = Table(
     Column("suite_sha256", Text, nullable=False),
     Column("mean", Float, nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("digest", Text, nullable=False, server_default=text("''")),
     Index("ix_evaluations_suite", "adapter", "suite", "suite_sha256"),
     Index("ix_evaluations_cycle", "cycle_id"),
 )
@@ -287,6 +288,50 @@ release = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("created_at_s", Float, nullable=False),
+)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("adapter", Text, ForeignKey("adapters.name"), nullable=False),
+    Column("against", Text, ForeignKey("adapters.name"), nullable=False),
+    Column("cycle_id", Integer, ForeignKey("cycles.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("started_at_s", Float, nullable=False),
+    Column("stage_started_at_s", Float, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("since", Position, nullable=False),
+    Column("resumed_at_s", Float),
+    Column("ended_at_s", Float),
+    Column("reason", Text, nullable=False),
+)
+
+canary_steps = Table(
+    "canary_steps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("canary_id", Integer, ForeignKey("canaries.id"), nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("judgement", JsonText, nullable=False),
+    Index("ix_canary_steps_canary", "canary_id"),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("adapter", Text, ForeignKey("adapters.name"), nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Index("ix_failures_count", "adapter", "created_at_s"),
+    Index("ix_failures_person", "person_id"),
 )
 
 audit = Table(

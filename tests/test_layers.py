@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ABOVE = {"storage": {"learner", "service", "tests"}, "learner": {"service", "tests"}, "service": {"tests"}}
-LIGHT = ["learner.config", "learner.train.spec", "learner.rows", "learner.gate", "service.config", "service.cli"]
+LIGHT = [
+    "learner.config", "learner.train.spec", "learner.rows", "learner.gate", "learner.canary", "service.config", "service.cli",
+]  # fmt: skip
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -60,7 +60,7 @@ def _heads(found: Sequence[str]) -> Iterable[Run]:
 
 def _runs(item: Item) -> Iterator[Run]:
     """The runs of words that show the item."""
-    for text in (*(turn.content for turn in (*item.prompt, *item.neutral)), item.text):
+    for text in (*(turn.content for turn in (*item.prompt, *item.neutral)), item.text, *(() if item.prompt else item.choices)):
         said = tuple(words(text))
         length = min(len(said), NGRAM_WORDS)
         if length >= MIN_WORDS:

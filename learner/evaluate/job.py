@@ -9,12 +9,15 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from learner.engine import Engine, gather_limited
+from learner.evaluate.judge import Judge, JudgeError
+from learner.evaluate.judged import pin_judge
 from learner.evaluate.score import answer_mean, score_suite
 from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
 from learner.evaluate.suite import Suite, load_suites
@@ -26,22 +29,29 @@ from learner.tokens import Tokens
 async def evaluate(
     job: EvaluationJob, suites: dict[str, Suite], rows: list[Row], advance: Callable[[int, str], None]
 ) -> EvaluationResult:
-    """Scores everything the job names. Raises `EngineError`: half an evaluation is none."""
+    """Scores everything the job names. Raises `EngineError`: half an evaluation is none.
+
+    A judge is somebody else's and may fail: what it does not score is left out, with the reason.
+    """
     started_s = time.monotonic()
     tokens = Tokens(Path(job.model_dir))
     scores: dict[str, dict[str, dict[str, float]]] = {}
-    async with Engine(job.engine_url) as engine:
+    unjudged: dict[str, str] = {}
+    async with Engine(job.engine_url) as engine, Judge(job.judge) if job.judge else nullcontext() as judge:
         for model, names in job.suites.items():
             scores[model] = {}
             for name in names:
                 said = f"{name} by {model}"
-                scores[model][name] = await score_suite(
-                    engine, model, suites[name], tokens, job.concurrency, lambda count, said=said: advance(count, said)
-                )
+                try:
+                    scores[model][name] = await score_suite(
+                        engine, model, suites[name], tokens, job.concurrency, lambda count, said=said: advance(count, said), judge
+                    )
+                except JudgeError as error:
+                    unjudged[name] = str(error)
         votes = {model: await _vote_scores(engine, model, rows, job.concurrency, advance) for model in job.vote_models}
     used = {name for names in job.suites.values() for name in names}
     sha256 = {name: suites[name].sha256 for name in sorted(used)}
-    return EvaluationResult(scores, votes, sha256, time.monotonic() - started_s)
+    return EvaluationResult(scores, votes, sha256, time.monotonic() - started_s, unjudged)
 
 
 async def _vote_scores(
@@ -58,7 +68,7 @@ async def _vote_scores(
 
 def main(folder: Path) -> None:
     job = msgspec.json.decode((folder / EVALUATION).read_bytes(), type=EvaluationJob)
-    suites = {suite.name: suite for suite in load_suites(Path(job.suites_dir))}
+    suites = {suite.name: suite for suite in pin_judge(load_suites(*map(Path, job.suites_dirs)), job.judge)}
     rows = heldout_votes(Path(job.rows_file)) if job.rows_file else []
     total = sum(len(suites[name].items) for names in job.suites.values() for name in names) + len(rows) * len(job.vote_models)
     done = 0

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from learner.policy.fold import fold
+from learner.policy.policy import declines
+
 SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"')\]]|$)")
 LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+\S", re.M)
 
 
-class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`kind` names the check; the other fields are its parameters."""
 
     kind: str
@@ -33,6 +36,15 @@ def keeps(rule: Rule, answer: str) -> bool:
     return CHECKS[rule.kind](rule, answer)
 
 
+def can_check(rule: Rule) -> bool:
+    """Whether there is such a rule, and its pattern, if it has one, is a regular expression."""
+    try:
+        re.compile(rule.pattern)
+    except re.error:
+        return False
+    return rule.kind in CHECKS
+
+
 def _contains(value: str, answer: str) -> bool:
     return value.lower() in answer.lower()
 
@@ -50,6 +62,10 @@ def _repeats_none(rule: Rule, answer: str) -> bool:
     words = answer.lower().split()
     runs = Counter(tuple(words[at : at + rule.count]) for at in range(len(words) - rule.count + 1))
     return max(runs.values(), default=0) < 2
+
+
+def _declines(answer: str) -> bool:
+    return declines(fold(answer).text)
 
 
 def _cased(answer: str) -> bool:
@@ -73,4 +89,6 @@ CHECKS: dict[str, Callable[[Rule, str], bool]] = {
     "all_uppercase": lambda rule, answer: _cased(answer) and answer == answer.upper(),
     "is_json": _is_json,
     "repeats_none": _repeats_none,
+    "declines": lambda rule, answer: _declines(answer),
+    "complies": lambda rule, answer: bool(answer.strip()) and not _declines(answer),
 }

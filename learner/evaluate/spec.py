@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from learner.config import JudgeSettings
+
 EVALUATION, RESULT, LINES = "evaluation.json", "result.json", "progress.jsonl"
 
 
@@ -12,11 +14,12 @@ class EvaluationJob(Struct, frozen=True):
 
     engine_url: str
     model_dir: str
-    suites_dir: str
+    suites_dirs: list[str]
     suites: dict[str, list[str]]  # model → names of suites
     rows_file: str  # whose held-out votes are scored; empty for none
     vote_models: list[str]
     concurrency: int
+    judge: JudgeSettings | None = None  # of judged suites; its key is read from the environment
 
 
 class Advance(Struct, frozen=True):
@@ -30,10 +33,11 @@ class Advance(Struct, frozen=True):
 class EvaluationResult(Struct, frozen=True):
     """model → suite → item → score, and model → row id → mean log-prob per token of the voted answer.
 
-    `sha256` are the suites' hashes as the job loaded them.
+    `sha256` are the suites' hashes as the job loaded them; `unjudged` judged suites have no scores, for these reasons.
     """
 
     suites: dict[str, dict[str, dict[str, float]]]
     votes: dict[str, dict[str, float]]
     sha256: dict[str, str]
     seconds: float
+    unjudged: dict[str, str] = {}

@@ -1,29 +1,31 @@
-"""Stage 4: candidates, live and base on every frozen suite and on the held-out votes, each suite scored once per version."""
+"""Stage 4: candidates, live and base on the held-out votes and on every frozen suite, each suite scored once per version.
+
+Votes come first: they cost little, and a candidate that they do not speak for is not promoted whatever the suites say, so
+its suites are left out unless the settings want them. Before and after, the engine has to show that it serves the very
+candidates. Whatever keeps an evaluation from being whole makes it inconclusive.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.adapter import BASE
-from learner.context import Context
-from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
-from learner.evaluate.suite import Suite
-from learner.gate import Case, SuiteScores, VoteScore
-from learner.jobs import run_job
-from learner.pace import Pace
+from learner import release
+from learner.adapter import BASE, AdapterError
+from learner.context import Context, StageError
+from learner.engine import EngineError
+from learner.evaluate.budget import spend_on
+from learner.evaluate.kept import compared_scores
+from learner.evaluate.scoring import score_missing
+from learner.evaluate.suite import Suite, SuiteError
+from learner.gate import Case, Verdict, VoteScore, judge_votes
+from learner.jobs import JobError
 from learner.rows import heldout_votes
-from storage import evaluations
-from storage.records import Cycle, SuiteRecord
-from storage.suites import ensure_suite
-
-TIME_LIMIT_S = 3600.0
-
-Scores = dict[str, dict[str, dict[str, float]]]  # model → suite → item → score
+from learner.train.spec import Probe
+from storage.records import Cycle
 
 
 class VotedAnswer(Struct, frozen=True):
@@ -43,123 +45,80 @@ class Evaluated(Struct, frozen=True):
     sha256: dict[str, str]
     votes: list[VotedAnswer]
     seconds: float
+    vote_alpha: float = 0.0  # what the cycle may err on its votes
+    scored: list[str] = []  # the candidates whose suites were
+    failure: str = ""  # why it is not whole; empty where it is
+    unjudged: dict[str, str] = {}  # judged suites without scores, and why their judge gave none
 
     def votes_on(self, candidate: str) -> list[VoteScore]:
         """The votes under the live version and this candidate, as the gate reads them."""
         return [VoteScore(vote.id, vote.person_id, vote.label, vote.means[self.live], vote.means[candidate]) for vote in self.votes]
 
 
-async def evaluate(context: Context, cycle: Cycle, dataset_id: str, candidates: Sequence[str], live: str) -> Evaluated:
-    """Has the engine score what is not known yet, and keeps it. Raises `JobError` when it could not be scored whole."""
+Probes = Mapping[str, Sequence[Probe]]  # candidate → what shows that it is served
+FAILURES = (JobError, EngineError, SuiteError, AdapterError, StageError)
+
+
+async def evaluate(context: Context, cycle: Cycle, dataset_id: str, probes: Probes, live: str) -> Evaluated:
+    """Has the engine score what is not known yet of the candidates that the probes are of, and keeps it."""
+    candidates = list(probes)
     rows_file = await context.dataset_file(dataset_id)
-    folder, models = context.folder(cycle.id) / "evaluate", sorted({*candidates, live, BASE})
-    result = await _score(context, folder, models, cycle.id, rows_file, models)
+    try:
+        for name in (live, *candidates):
+            await release.load(context, name)
+        await _prove(context, probes)
+        judged = await _score_votes(context, cycle, rows_file, candidates, live)
+        models = sorted({*judged.scored, live, BASE}) if judged.scored else []
+        result = await score_missing(context, context.folder(cycle.id) / "evaluate", models, cycle.id)
+        await _prove(context, probes)
+    except FAILURES as error:
+        return Evaluated(candidates, live, {}, [], 0.0, failure=f"it could not be evaluated: {error}")
+    sha256 = {suite.name: suite.sha256 for suite in context.suites()} if judged.scored else {}
+    return msgspec.structs.replace(judged, sha256=sha256, seconds=judged.seconds + result.seconds, unjudged=result.unjudged)
+
+
+async def _prove(context: Context, probes: Probes) -> None:
+    for name, texts in probes.items():
+        await release.prove(context, name, texts)
+
+
+async def _score_votes(context: Context, cycle: Cycle, rows_file: Path, candidates: list[str], live: str) -> Evaluated:
+    """The held-out votes under every version, and the candidates whose suites are worth scoring."""
+    models = sorted({*candidates, live, BASE})
+    result = await score_missing(context, context.folder(cycle.id) / "evaluate", [], cycle.id, rows_file, models)
     votes = [
         VotedAnswer(row.id, row.person_id, row.label, {model: means[row.id] for model, means in result.votes.items()})
         for row in heldout_votes(rows_file)
     ]
-    return Evaluated(list(candidates), live, {suite.name: suite.sha256 for suite in context.suites()}, votes, result.seconds)
-
-
-async def score_baseline(context: Context) -> None:
-    """Scores base on the frozen suites, once per home and suite, so that the first cycle need not. Slows chats meanwhile."""
-    await _score(context, context.home / "cycles" / "baseline", [BASE], None, None, [])
-
-
-async def _score(
-    context: Context, folder: Path, models: list[str], cycle_id: int | None, rows_file: Path | None, vote_models: list[str]
-) -> EvaluationResult:
-    """Runs an evaluation job for what is not known of these models, and keeps what it finds. One at a time."""
-    async with context.evaluating:
-        suites = context.suites()
-        known = await known_scores(context, models, suites)
-        missing = {model: [suite.name for suite in suites if suite.name not in known[model]] for model in models}
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESULT).unlink(missing_ok=True)
-        job = EvaluationJob(
-            engine_url=context.engine.url,
-            suites_dir=str(context.suites_dir),
-            model_dir=str(context.model_dir),
-            suites=missing,
-            rows_file=str(rows_file or ""),
-            vote_models=vote_models,
-            concurrency=context.settings.evaluation_concurrency,
-        )
-        if not (rows_file or any(missing.values())):
-            return EvaluationResult({}, {}, {}, 0.0)
-        (folder / EVALUATION).write_bytes(msgspec.json.encode(job))
-        result = await _run(context, folder)
-        await context.database.write(lambda connection: _keep(connection, context, suites, cycle_id, result))
-        return result
-
-
-async def known_scores(context: Context, models: list[str], suites: list[Suite]) -> Scores:
-    """What the database has of these models on these very suites."""
-
-    async def select(connection: AsyncConnection) -> Scores:
-        found: Scores = {model: {} for model in models}
-        for model in models:
-            for suite in suites:
-                scores = await evaluations.select_scores(connection, model, suite.name, suite.sha256)
-                if scores is not None:
-                    found[model][suite.name] = scores
-        return found
-
-    return await context.database.read(select)
+    judged = Evaluated(candidates, live, {}, votes, result.seconds, await spend_on(context, cycle.id))
+    gate, alpha = context.settings.gate, judged.vote_alpha / len(candidates)
+    passed = [name for name in candidates if judge_votes(judged.votes_on(name), alpha, gate)[1] is Verdict.PROMOTE]
+    return msgspec.structs.replace(judged, scored=candidates if gate.always_score_suites else passed)
 
 
 async def cases(context: Context, evaluated: Evaluated) -> dict[str, Case]:
-    """The gate's input for each candidate, the suites' scores from the database: what is missing there stays missing."""
-    suites = context.suites()
-    models = [*evaluated.candidates, evaluated.live, BASE]
-    known = await known_scores(context, models, [suite for suite in suites if evaluated.sha256.get(suite.name) == suite.sha256])
+    """The gate's input for each candidate: without scores of its suites where the votes refused it before."""
+    suites, failure = _unchanged_suites(context, evaluated)
     return {
-        candidate: Case(_suite_scores(suites, known, candidate, evaluated.live), evaluated.votes_on(candidate))
-        for candidate in evaluated.candidates
+        name: Case([], [], failure=failure)
+        if failure
+        else Case(
+            await compared_scores(context, suites, name, evaluated.live) if name in evaluated.scored else [],
+            evaluated.votes_on(name),
+            evaluated.vote_alpha,
+        )
+        for name in evaluated.candidates
     }
 
 
-def _suite_scores(suites: Sequence[Suite], known: Scores, candidate: str, live: str) -> list[SuiteScores]:
-    return [
-        SuiteScores(
-            name=suite.name,
-            sha256=suite.sha256,
-            margin=suite.header.margin,
-            veto=suite.header.veto,
-            items=tuple(item.id for item in suite.items),
-            live=known[live].get(suite.name, {}),
-            candidate=known[candidate].get(suite.name, {}),
-            base=known[BASE].get(suite.name, {}),
-        )
-        for suite in suites
-    ]
-
-
-async def _run(context: Context, folder: Path) -> EvaluationResult:
-    pace = Pace()
-
-    def show(line: bytes) -> None:
-        step, progress = msgspec.json.decode(line, type=Advance), context.progress
-        progress.done, progress.total, progress.detail = step.done, step.total, step.detail
-        progress.eta_s = pace.eta_s(step.done, step.total)
-
-    await run_job("learner.evaluate.job", folder, folder / LINES, show, TIME_LIMIT_S)
-    return msgspec.json.decode((folder / RESULT).read_bytes(), type=EvaluationResult)
-
-
-async def _keep(
-    connection: AsyncConnection, context: Context, suites: list[Suite], cycle_id: int | None, result: EvaluationResult
-) -> None:
-    for suite in suites:
-        if result.sha256.get(suite.name) == suite.sha256:
-            await ensure_suite(connection, _record(suite, context.clock()))
-    for model, by_suite in result.suites.items():
-        for name, scores in by_suite.items():
-            await evaluations.insert_evaluation(connection, cycle_id, model, name, result.sha256[name], scores, context.clock())
-
-
-def _record(suite: Suite, now_s: float) -> SuiteRecord:
-    header = suite.header
-    return SuiteRecord(
-        suite.sha256, suite.name, header.version, header.kind, len(suite.items), header.margin, header.veto, created_at_s=now_s
-    )
+def _unchanged_suites(context: Context, evaluated: Evaluated) -> tuple[list[Suite], str]:
+    """The suites that were scored; or else why the evaluation does not count."""
+    if evaluated.failure or not evaluated.scored:
+        return [], evaluated.failure
+    try:
+        suites = context.suites()
+    except SuiteError as error:
+        return [], f"it could not be evaluated: {error}"
+    if changed := {suite.name for suite in suites if evaluated.sha256.get(suite.name) != suite.sha256}:
+        return [], f"it could not be evaluated: {', '.join(sorted(changed))} changed since it was scored"
+    return suites, ""

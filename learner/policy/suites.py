@@ -6,9 +6,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import msgspec
-
-from learner.evaluate.suite import Item, Turn, freeze
+from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.policy.policy import Policy
 from learner.policy.refusals import declining
 from learner.policy.rule import Case, Rule
@@ -25,16 +23,9 @@ def write_suites(policy: Policy, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     for rule in policy.rules:
         if items := items_of(rule):
-            suite = folder / f"policy-{rule.name}"
-            suite.mkdir(exist_ok=True)
-            (suite / "suite.toml").write_text(_header(rule), encoding="utf-8")
-            (suite / "items.jsonl").write_bytes(b"".join(msgspec.json.encode(item) + b"\n" for item in items))
+            header = Header(f"Policy: {rule.reason}", "choice", 1, MARGIN, veto=rule.severity == "high")
+            write_suite(folder / f"policy-{rule.name}", header, items)
     return freeze(folder)
-
-
-def _header(rule: Rule) -> str:
-    fields = {"about": f"Policy: {rule.reason}", "kind": "choice", "version": 1, "margin": MARGIN, "veto": rule.severity == "high"}
-    return "".join(f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in fields.items())
 
 
 def items_of(rule: Rule) -> list[Item]:

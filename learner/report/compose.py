@@ -16,13 +16,15 @@ from learner.curate.dataset import Curated
 from learner.evaluate.stage import Evaluated
 from learner.gate import Choice, Decision
 from learner.report.curves import read_curves
-from learner.report.document import Origin, Report, SuiteChange, Timing, Tried
+from learner.report.document import Origin, Report, Timing, Tried
 from learner.report.matrix import read_transfer
 from learner.report.moved import moved
+from learner.report.path import read_path
+from learner.report.suites import load_frozen, read_suites
+from learner.report.words import explain
 from learner.train.stage import Candidate, Trained
 from storage import adapters, cycles, datasets, heldout, reviews
-from storage.records import Adapter, Cycle, Stage, StageName, SuiteRecord
-from storage.suites import select_suites
+from storage.records import Adapter, Cycle, Stage, StageName
 
 Output = TypeVar("Output", bound=Struct)
 
@@ -30,6 +32,7 @@ Output = TypeVar("Output", bound=Struct)
 async def compose(context: Context, cycle: Cycle) -> Report:
     """What there is to say about a cycle by now, whatever became of it."""
     curves = await asyncio.to_thread(read_curves, context.home / CYCLES / str(cycle.id))
+    frozen = await load_frozen(context)
 
     async def read(connection: AsyncConnection) -> Report:
         stages = await cycles.select_stages(connection, cycle.id)
@@ -37,6 +40,8 @@ async def compose(context: Context, cycle: Cycle) -> Report:
         evaluated, choice = _output(stages, StageName.EVALUATE, Evaluated), _output(stages, StageName.GATE, Choice)
         candidate = _candidate(trained, choice)
         held_out = await heldout.select_heldout(connection, curated.dataset_id) if curated else []
+        suites = await read_suites(connection, choice, evaluated, frozen) if evaluated and choice else []
+        path = await read_path(connection, cycle.id, context.settings.release)
         made = await adapters.select_adapter(connection, candidate.adapter) if candidate else None
         return Report(
             cycle=cycle,
@@ -51,8 +56,10 @@ async def compose(context: Context, cycle: Cycle) -> Report:
             origin=_origin(trained, made, evaluated) if trained and made else None,
             votes=choice.votes if choice else None,
             moved=moved(evaluated.votes_on(candidate.adapter), held_out) if evaluated and candidate else [],
-            suites=_suites(choice, evaluated, await select_suites(connection)) if evaluated and choice else [],
+            suites=suites,
             transfer=await read_transfer(connection, cycle.id),
+            summary=explain(cycle, choice, evaluated, suites, path),
+            path=path,
         )
 
     return await context.database.read(read)
@@ -101,12 +108,3 @@ def _origin(trained: Trained, made: Adapter, evaluated: Evaluated | None) -> Ori
         dataset_id=made.dataset_id or "",
         suites=evaluated.sha256 if evaluated else {},
     )
-
-
-def _suites(decision: Decision, evaluated: Evaluated, known: Sequence[SuiteRecord]) -> list[SuiteChange]:
-    by_hash = {suite.sha256: suite for suite in known}
-    return [
-        SuiteChange(name, suite.sha256, suite.margin, suite.veto, **msgspec.structs.asdict(compared))
-        for name, compared in decision.suites.items()
-        if (suite := by_hash.get(evaluated.sha256.get(name, ""))) is not None
-    ]

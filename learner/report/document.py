@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from learner.canary import Judgement
 from learner.collect import Collected
 from learner.curate.dataset import Curated
+from learner.evaluate.versions import Move
 from learner.gate import Comparison
 from learner.train.spec import Step
 from learner.transfer import Transfer
-from storage.records import Cycle
+from storage.records import Canary, Cycle
 
 
 class Timing(Struct, frozen=True):
@@ -54,7 +56,10 @@ class Curve(Struct, frozen=True):
 
 
 class SuiteChange(Struct, frozen=True):
-    """Mean scores on one frozen suite. The candidate may go live where the bound is not below -margin."""
+    """Mean scores on one frozen suite. The candidate may go live where the bound is not below -margin, or it is advisory.
+
+    `moves` are the items that turned from right to wrong or back, or else moved furthest; the losses first.
+    """
 
     name: str
     sha256: str
@@ -64,6 +69,35 @@ class SuiteChange(Struct, frozen=True):
     candidate: float
     delta: float
     lower_bound: float
+    advisory: bool = False
+    won: int = 0  # items that rose above one half
+    lost: int = 0  # items that fell below it
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def room(self) -> float:
+        """How far the bound is above what may not be passed; negative where it is below."""
+        return self.lower_bound + self.margin
+
+
+class CanaryMove(Struct, frozen=True):
+    """One step of a canary: when, from which stage and share of the people, by whom and why, and what was known by then."""
+
+    at_s: float
+    step: str
+    stage: int
+    share: float
+    actor: str
+    reason: str
+    judgement: Judgement | None  # None where it was an operator's word
+
+
+class CanaryPath(Struct, frozen=True):
+    """A canary and its moves, oldest first. `share` of the people have the version by now, or had it when it ended."""
+
+    canary: Canary
+    share: float
+    moves: list[CanaryMove]
 
 
 class Moved(Struct, frozen=True):
@@ -96,3 +130,5 @@ class Report(Struct, frozen=True):
     moved: list[Moved]
     suites: list[SuiteChange]
     transfer: Transfer  # as it was after this cycle
+    summary: str = ""  # why it ended so, in plain words
+    path: CanaryPath | None = None  # of the candidate while people tried it

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 
 from learner.report.document import Origin, Report, Tried
-from learner.report.plots import draw_curve, draw_moved, draw_suites, draw_transfer
+from learner.report.judged import show_judged
+from learner.report.markup import Row, table
+from learner.report.plots import draw_curve, draw_transfer
+from learner.report.trial import show_trial
 from learner.transfer import Mean, Transfer
 
 # What a browser may load for it: nothing. The styles are those below and those of the plots.
@@ -18,14 +21,14 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top }
 td.number { text-align: right; font-variant-numeric: tabular-nums } th { font-weight: 600 } th + th { text-align: right }
 svg { max-width: 100%; height: auto } .state { font-weight: 600 } code { font-size: .85em } p.note { color: #666 }
+p.summary { font-size: 1.1rem } details { margin: .4rem 0 } summary { cursor: pointer } h3 { font-size: 1rem }
 """
-
-Row = Sequence[object]
 
 
 def page(report: Report) -> str:
     """The whole document. Takes seconds, and blocks: plots are drawn."""
-    parts = [_head(report), _learnt_from(report), *_trained(report), *_judged(report), *_kept(report.transfer), _came_from(report)]
+    parts = [_head(report), *show_trial(report.path), _learnt_from(report), *_trained(report), *show_judged(report)]
+    parts += [*_kept(report.transfer), _came_from(report)]
     title = f"Cycle {report.cycle.id}"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -43,7 +46,8 @@ def _head(report: Report) -> str:
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in cycle.reasons)
     name = f" <code>{escape(cycle.adapter)}</code>" if cycle.adapter else ""
     state = f'<span class="state">{cycle.state.value}</span>'
-    return f"<h1>Cycle {cycle.id}: {state}{name}</h1><p>{escape(said)}</p><ul>{reasons}</ul>"
+    summary = f'<p class="summary">{escape(report.summary)}</p>'
+    return f"<h1>Cycle {cycle.id}: {state}{name}</h1>{summary}<p>{escape(said)}</p><ul>{reasons}</ul>"
 
 
 def _learnt_from(report: Report) -> str:
@@ -61,14 +65,14 @@ def _learnt_from(report: Report) -> str:
     dropped = report.curated.dropped if report.curated else {}
     rows += [(f"left out: {reason}", count) for reason, count in dropped.items()]
     rows += [(f"waits for review: {reason}", count) for reason, count in report.held.items()]
-    return f"<h2>What was learnt from</h2>{_table(rows)}" if rows else "<p>Nothing was collected.</p>"
+    return f"<h2>What was learnt from</h2>{table(rows)}" if rows else "<p>Nothing was collected.</p>"
 
 
 def _trained(report: Report) -> Iterable[str]:
     for curve in report.curves:
         yield f"<h2>Training ({escape(curve.run)})</h2>{draw_curve(curve)}"
     if report.tried:
-        yield "<h2>Candidates</h2>" + _table(map(_tried, report.tried), ("version", "settings", "loss", "took", "verdict", "why"))
+        yield "<h2>Candidates</h2>" + table(map(_tried, report.tried), ("version", "settings", "loss", "took", "verdict", "why"))
 
 
 def _tried(tried: Tried) -> Row:
@@ -76,32 +80,6 @@ def _tried(tried: Tried) -> Row:
     measures = [f"{name} {value:.4g}" for name, value in tried.measures.items()]
     why = "; ".join([*([tried.stopped] if tried.stopped else []), *tried.reasons, *measures])
     return tried.adapter, tried.variant or "as they are", loss, f"{tried.seconds:.0f} s", tried.verdict or "not judged", why
-
-
-def _judged(report: Report) -> Iterable[str]:
-    if report.votes:
-        votes = report.votes
-        yield "<h2>Held-out votes</h2>" + _table(
-            [
-                ("margin of the version before", f"{votes.live:+.4f}"),
-                ("margin of the candidate", f"{votes.candidate:+.4f}"),
-                ("gain", f"{votes.delta:+.4f}, at least {votes.lower_bound:+.4f}"),
-            ]
-        )
-        yield '<p class="note">Liked minus disliked answers, log-prob per token; the bound is the one the gate goes by.</p>'
-    if report.moved:
-        yield f"<h2>Which kinds of feedback moved what</h2>{draw_moved(report.moved)}"
-    if report.suites:
-        yield f"<h2>Frozen suites</h2>{draw_suites(report.suites)}"
-        numbers = [
-            (
-                one.name,
-                *(f"{score:.4f}" for score in (one.live, one.candidate)),
-                *(f"{change:+.4f}" for change in (one.delta, one.lower_bound, -one.margin)),
-            )
-            for one in report.suites
-        ]
-        yield _table(numbers, ("suite", "live", "candidate", "change", "bound", "may not be below"))
 
 
 def _kept(transfer: Transfer) -> Iterable[str]:
@@ -115,12 +93,12 @@ def _kept(transfer: Transfer) -> Iterable[str]:
         ("forward transfer: gain on votes not met yet, over base", _mean(transfer.forward)),
         ("kept of what was learnt before", "not known" if transfer.kept is None else f"{transfer.kept:.0%}"),
     ]
-    yield _table(told)
+    yield table(told)
 
 
 def _came_from(report: Report) -> str:
     timings: list[Row] = [(one.stage, "did not end" if one.seconds is None else f"{one.seconds:.1f} s") for one in report.timings]
-    return f"<h2>Where it came from</h2>{_table(_origin(report.origin))}<h2>How long it took</h2>{_table(timings)}"
+    return f"<h2>Where it came from</h2>{table(_origin(report.origin))}<h2>How long it took</h2>{table(timings)}"
 
 
 def _origin(origin: Origin | None) -> list[Row]:
@@ -135,13 +113,3 @@ def _origin(origin: Origin | None) -> list[Row]:
 def _mean(mean: Mean) -> str:
     missing = f" ({mean.missing} of {mean.terms + mean.missing} were not scored)" if mean.missing else ""
     return ("not known" if mean.value is None else f"{mean.value:+.4f}") + missing
-
-
-def _table(rows: Iterable[Row], head: Row = ()) -> str:
-    titles = "".join(f"<th>{escape(str(title))}</th>" for title in head)
-    lines = "".join(f"<tr><td>{escape(str(first))}</td>{''.join(map(_number, rest))}</tr>" for first, *rest in rows)
-    return f"<table>{f'<tr>{titles}</tr>' if head else ''}{lines}</table>"
-
-
-def _number(value: object) -> str:
-    return f'<td class="number">{escape(str(value))}</td>'

@@ -14,6 +14,7 @@ from learner.transfer import BASE_CYCLE, Transfer
 
 WIDTH = 10.0  # inches
 UNPLOTTED = {"grad_norm"}
+PALE = 0.35
 
 
 def draw_curve(curve: Curve) -> str:
@@ -38,28 +39,31 @@ def draw_curve(curve: Curve) -> str:
             _lines(panel, title, curve.steps, shown)
         return figure
 
-    return _svg(make)
+    return to_svg(make)
 
 
 def draw_suites(suites: Sequence[SuiteChange]) -> str:
-    """A forest plot: each suite's change and its lower bound, in units of the margin that it may not lose."""
+    """A forest plot: each suite's change and its lower bound, in units of the margin that it may not lose.
+
+    Suites that never decide are pale.
+    """
 
     def make() -> Figure:
         figure = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(suites)), layout="constrained")
         axes = figure.subplots()
         for row, suite in enumerate(suites):
             delta, bound = suite.delta / suite.margin, suite.lower_bound / suite.margin
-            colour = BLUE if bound >= -1 else VERMILION
-            axes.plot([bound, delta], [row, row], color=colour, linewidth=2)
-            axes.plot([bound], [row], "|", color=colour, markersize=10)
-            axes.plot([delta], [row], "o", color=colour)
-        axes.axvline(-1, color=VERMILION, linestyle="--", linewidth=1)
+            colour, alpha = BLUE if suite.room >= 0 else VERMILION, PALE if suite.advisory else 1.0
+            axes.plot([bound, delta], [row, row], color=colour, alpha=alpha, linewidth=2)
+            axes.plot([bound], [row], "|", color=colour, alpha=alpha, markersize=9)
+            axes.plot([delta], [row], "o", color=colour, alpha=alpha)
+            axes.plot([-1], [row], "|", color=VERMILION, alpha=alpha, markersize=16, markeredgewidth=2)
         axes.axvline(0, color=GREY, linewidth=1)
-        axes.set_xlabel("candidate - live in margins: mean (dot), lower bound (bar), what may not be passed (dashed)")
-        _name(axes, [f"{suite.name} (veto)" if suite.veto else suite.name for suite in suites])
+        axes.set_xlabel("candidate - live in margins: mean (dot), lower bound (line's end), what may not be passed (tall mark)")
+        _name(axes, [_suite(suite) for suite in suites])
         return figure
 
-    return _svg(make)
+    return to_svg(make)
 
 
 def draw_moved(groups: Sequence[Moved]) -> str:
@@ -81,7 +85,7 @@ def draw_moved(groups: Sequence[Moved]) -> str:
         _name(axes, [f"{group.kind} ({group.votes})" for group in groups])
         return figure
 
-    return _svg(make)
+    return to_svg(make)
 
 
 def draw_transfer(transfer: Transfer) -> str:
@@ -105,7 +109,7 @@ def draw_transfer(transfer: Transfer) -> str:
         axes.set_xlabel("held-out votes that this cycle used up")
         return figure
 
-    return _svg(make)
+    return to_svg(make)
 
 
 def _lines(axes: Axes, title: str, steps: Sequence[Step], names: Sequence[str]) -> None:
@@ -131,6 +135,11 @@ def _name(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
 
 
+def _suite(suite: SuiteChange) -> str:
+    said = "veto" if suite.veto else "advisory" if suite.advisory else ""
+    return f"{suite.name} ({said})" if said else suite.name
+
+
 def _ink(margin: float, far: float) -> str:
     return "white" if abs(margin) > 0.6 * far else "black"
 
@@ -139,7 +148,7 @@ def _version(cycle: int, adapter: str) -> str:
     return adapter if cycle == BASE_CYCLE else f"after {cycle}: {adapter}"
 
 
-def _svg(make: Callable[[], Figure]) -> str:
+def to_svg(make: Callable[[], Figure]) -> str:
     """The picture alone, without what a file of its own begins with."""
     file = render(make, "svg").decode()
     return file[file.index("<svg") :]

@@ -1,11 +1,13 @@
-"""The report of a cycle as two artifacts that last: `cycle-N.json` and `cycle-N.html`."""
+"""The report of a cycle as two artifacts that last: `cycle-N.html` and `cycle-N.json`.
+
+They are written when the cycle ends, and once more when its candidate was tried and that has ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from storage.artifacts import Artifacts
 from storage.records import Cycle, CycleState
 
 logger = logging.getLogger(__name__)
+UNDECIDED = (CycleState.RUNNING, CycleState.STAGED)  # a cycle that will be something else yet
 
 
 async def write_report(context: Context, cycle: Cycle) -> None:
@@ -29,37 +32,62 @@ async def write_report(context: Context, cycle: Cycle) -> None:
         logger.exception("the report of cycle %d could not be made", cycle.id)
 
 
-async def read_report(context: Context, cycle_id: int) -> Report:
-    """The report as it was kept; of a cycle that runs or has none, one of what there is by now. LookupError for no cycle."""
+async def renew_report(context: Context, cycle_id: int) -> None:
+    """Makes a report again that was written before its cycle came to its end, where it was written."""
     cycle = await context.database.read(lambda connection: cycles.select_cycle(connection, cycle_id))
-    if cycle is None:
-        raise LookupError(f"no cycle {cycle_id}")
-    file = report_file(context.artifacts, cycle_id, "json")
-    if cycle.state is CycleState.RUNNING or not file.exists():
-        return await compose(context, cycle)
-    return await asyncio.to_thread(lambda: msgspec.json.decode(file.read_bytes(), type=Report))
+    written = report_file(context.artifacts, cycle_id, "json").exists()  # another service may have had the cycle, and its files
+    if cycle is not None and cycle.state not in UNDECIDED and written and await _kept(context, cycle) is None:
+        await write_report(context, cycle)
+
+
+async def read_report(context: Context, cycle_id: int) -> Report:
+    """The report as it was kept; while the cycle may yet change, or has none, one of what there is by now.
+
+    LookupError for no cycle.
+    """
+    cycle = await _select(context, cycle_id)
+    return await _kept(context, cycle) or await compose(context, cycle)
 
 
 async def read_page(context: Context, cycle_id: int) -> str:
     """The same as a page. LookupError as of `read_report`."""
-    report = await read_report(context, cycle_id)
+    cycle = await _select(context, cycle_id)
     file = report_file(context.artifacts, cycle_id, "html")
-    if report.cycle.state is not CycleState.RUNNING and file.exists():
+    if await _kept(context, cycle) and file.exists():
         return await asyncio.to_thread(file.read_text)
-    return await asyncio.to_thread(_draw, report)
+    return await asyncio.to_thread(_draw, await compose(context, cycle))
 
 
 def report_file(artifacts: Artifacts, cycle_id: int, form: str) -> Path:
     return artifacts.report_file(f"cycle-{cycle_id}.{form}")
 
 
+async def _select(context: Context, cycle_id: int) -> Cycle:
+    cycle = await context.database.read(lambda connection: cycles.select_cycle(connection, cycle_id))
+    if cycle is None:
+        raise LookupError(f"no cycle {cycle_id}")
+    return cycle
+
+
+async def _kept(context: Context, cycle: Cycle) -> Report | None:
+    """The report that was written when the cycle was as it is now, and may stay so."""
+    file = report_file(context.artifacts, cycle.id, "json")
+    if cycle.state in UNDECIDED or not file.exists():
+        return None
+    try:
+        kept = await asyncio.to_thread(lambda: msgspec.json.decode(file.read_bytes(), type=Report))
+    except msgspec.DecodeError:  # another release of the service wrote it
+        return None
+    return kept if kept.cycle.state is cycle.state else None
+
+
 def _publish(artifacts: Artifacts, report: Report) -> None:
+    """The page first: it is there, and of the same state, whenever the figures are."""
     folder = artifacts.temporary_dir()
-    for form, content in (("json", msgspec.json.encode(report)), ("html", _draw(report).encode())):
+    for form, content in (("html", _draw(report).encode()), ("json", msgspec.json.encode(report))):
         file = report_file(artifacts, report.cycle.id, form)
         (folder / file.name).write_bytes(content)
-        with suppress(FileExistsError):  # an earlier try was cut off between the two
-            artifacts.publish(folder / file.name, file)
+        artifacts.replace(folder / file.name, file)
     shutil.rmtree(folder)
 
 

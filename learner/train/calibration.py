@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from msgspec import Struct
 from torch import Tensor
 
+from learner.repetition import distinct
+
 BINS = 10
-NGRAM = 3  # tokens: natural text hardly repeats three in a row
 TEMPERATURES = torch.logspace(-1.5, 1.5, 121, dtype=torch.float64)
 
 
@@ -66,12 +67,6 @@ def fit_length(score_N: Tensor, tokens_N: Tensor, weight_N: Tensor) -> LengthLin
     spread = (share_N * (log_N - centre).square()).sum()
     along = (share_N * (log_N - centre) * score_N.double()).sum()
     return LengthLine(float(along / spread) if spread > 1e-9 else 0.0, float(centre))
-
-
-def distinct(tokens: Sequence[int]) -> float:
-    """Distinct trigrams as a share of all (distinct-n of Li et al. 2016, arXiv 1510.03055); 1 for an answer too short for two."""
-    grams = [tuple(tokens[at : at + NGRAM]) for at in range(len(tokens) - NGRAM + 1)]
-    return len(set(grams)) / len(grams) if grams else 1.0
 
 
 class Scale(Struct, frozen=True):

@@ -9,13 +9,24 @@ from urllib.parse import quote
 from service.client import Client
 from service.commands.terminal import Commands, command, group, show
 
+WORDS = {
+    "quarantine": "take a version away from everybody; if it is live, the one before takes its place",
+    "restore": "let a quarantined version be returned to again",
+}
+
 
 def add(commands: Commands) -> None:
     adapters = group(commands, "adapters", "versions of the model")
     command(adapters, "list", _adapters_list, "versions, newest first", json=True)
     one = command(adapters, "show", _adapters_show, "what a version was made of and judged by, back to base", json=True)
     one.add_argument("name")
-    command(adapters, "rollback", _adapters_rollback, "return to the version before the live one", json=True)
+    back = command(adapters, "rollback", _adapters_rollback, "return to the version before the live one", json=True)
+    back.add_argument("--to", metavar="NAME", help="a retired version to return to instead")
+    for word, about in WORDS.items():
+        said = command(adapters, word, _adapters_say, about, json=True)
+        said.add_argument("name")
+        said.add_argument("--reason", required=True, help="why, for the audit log")
+        said.set_defaults(word=word)
 
 
 def _adapters_list(arguments: argparse.Namespace) -> None:
@@ -60,5 +71,11 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _adapters_rollback(arguments: argparse.Namespace) -> None:
     with Client() as client:
-        moved = client.post("/api/adapters/rollback")
+        moved = client.post("/api/adapters/rollback", {"to": arguments.to} if arguments.to else None)
         show(arguments, moved, lambda row: [f"live: {row['adapter']} (before: {row['previous']})"])
+
+
+def _adapters_say(arguments: argparse.Namespace) -> None:
+    with Client() as client:
+        done = client.post(f"/api/adapters/{quote(arguments.name, safe='')}/{arguments.word}", {"reason": arguments.reason})
+        show(arguments, done, lambda row: [f"{row['name']} is {row['state']}"])

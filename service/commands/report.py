@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.text import Text
 from service.client import Client
 from service.commands.terminal import Commands, Failure, command, show
 
+LINE_COLUMNS = 120  # of the paragraph
 FILE_COLUMNS = 200  # of a table that does not go to a terminal
 MEANS = {
     "average": "average margin of the newest version",
@@ -25,7 +27,7 @@ MEANS = {
 
 def add_to(cycle: Commands) -> None:
     """Adds both to the commands of `ratchet cycle`."""
-    one = command(cycle, "report", _report, "what a cycle learnt from, moved and cost", json=True)
+    one = command(cycle, "report", _report, "why a cycle ended as it did, what it learnt from, moved and cost", json=True)
     one.add_argument("id", type=int)
     one.add_argument("--html", metavar="FILE", help="also write the page with plots to this file")
     command(cycle, "transfer", _transfer, "what versions are worth on the held-out votes of each cycle", json=True)
@@ -49,7 +51,8 @@ def _write(file: Path, page: bytes) -> None:
 def _report_lines(report: dict[str, Any]) -> list[str]:
     cycle, votes = report["cycle"], report["votes"]
     lines = [f"cycle {cycle['id']} by {cycle['trigger']}, {cycle['method']}: {cycle['state']} {cycle['adapter'] or ''}".rstrip()]
-    lines += [f"  {reason}" for reason in cycle["reasons"]]
+    lines += textwrap.wrap(report["summary"], LINE_COLUMNS, initial_indent="  ", subsequent_indent="  ")
+    lines += [f"    {reason}" for reason in cycle["reasons"]]
     lines += [
         f"  {count:>6} {kind} rows, {split}"
         for split, kinds in report["rows"].items()
@@ -62,10 +65,8 @@ def _report_lines(report: dict[str, Any]) -> list[str]:
     if votes:
         lines.append(f"  held-out votes {votes['live']:+.4f} -> {votes['candidate']:+.4f}, bound {votes['lower_bound']:+.4f}")
     lines += [f"  {one['kind']}: {one['change']:+.4f} ± {one['error']:.4f} on {one['votes']} votes" for one in report["moved"]]
-    lines += [
-        f"  {one['name']}: {one['live']:.4f} -> {one['candidate']:.4f}, bound {one['lower_bound']:+.4f} of -{one['margin']:.4f}"
-        for one in report["suites"]
-    ]
+    lines += [_suite_line(one) for one in report["suites"]]
+    lines += _path_lines(report["path"]) if report["path"] else []
     timings = ", ".join(f"{one['stage']} {one['seconds']:.1f} s" for one in report["timings"] if one["seconds"] is not None)
     return [*lines, f"  took {timings}"] if timings else lines
 
@@ -74,6 +75,27 @@ def _tried_line(one: dict[str, Any]) -> str:
     loss = "" if one["final_loss"] is None else f", loss {one['final_loss']:.4f}"
     stopped = f", ended early {one['stopped']}" if one["stopped"] else ""
     return f"  {one['adapter']} by {one['variant'] or 'the settings as they are'}: {one['verdict'] or 'not judged'}{loss}{stopped}"
+
+
+def _suite_line(one: dict[str, Any]) -> str:
+    means = f"{one['live']:>8.4f} -> {one['candidate']:.4f}"
+    bounds = f"{one['delta']:+.4f}, bound {one['lower_bound']:+.4f} of {-one['margin']:+.4f}"
+    turned = f"{one['won']} won, {one['lost']} lost"
+    return f"  {one['name']:<20} {means}  {bounds}  {turned}{'  (advisory)' if one['advisory'] else ''}"
+
+
+def _path_lines(path: dict[str, Any]) -> list[str]:
+    canary = path["canary"]
+    lines = [f"  tried against {canary['against']}: {canary['state']}, with {path['share']:.0%} of the people"]
+    return lines + [_move_line(move, move["at_s"] - canary["started_at_s"]) for move in path["moves"]]
+
+
+def _move_line(move: dict[str, Any], after_s: float) -> str:
+    known = move["judgement"] or {}
+    votes = known.get("votes")
+    told = f", votes {votes['delta']:+.3f} from {votes['lower']:+.3f} to {votes['upper']:+.3f}" if votes else ""
+    people = f", {known['people']} people" if known else ""
+    return f"    {after_s / 3600:>6.1f} h at {move['share']:.0%}: {move['step']} by {move['actor']}{people}{told}"
 
 
 def _transfer(arguments: argparse.Namespace) -> None:

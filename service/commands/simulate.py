@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     simulate.add_argument("--rounds", type=int, default=2)
     simulate.add_argument("--turns", type=int, default=120, help="turns a round")
     simulate.add_argument("--heldout", type=int, default=80, help="prompts that are never voted on")
-    simulate.add_argument("--people", type=int, default=40)
+    simulate.add_argument("--people", type=int, default=60)
     simulate.add_argument("--url", help="a running service, instead of one in a throw-away home")
 
 

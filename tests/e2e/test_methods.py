@@ -42,7 +42,7 @@ def quick(config: Config, tmp_path: Path) -> Config:
         "schedule": {"enabled": False},
         "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
         "train": {"passes": 1, "max_row_tokens": 256, "rounds": 2, "prompts_per_round": 4, "answers_each": 4, "sample_tokens": 160},
-        "gate": {"vote_alpha": 0.4, "min_heldout_votes": 8},
+        "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
     }
     return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
 

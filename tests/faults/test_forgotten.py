@@ -28,7 +28,7 @@ def quick(config: Config, tmp_path: Path) -> Config:
         "schedule": {"enabled": False},
         "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
         "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
-        "gate": {"vote_alpha": 0.4, "min_heldout_votes": 8},
+        "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
     }
     return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
 

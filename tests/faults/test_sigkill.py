@@ -93,7 +93,7 @@ def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
         learning_rate = 4e-4
         kl_weight = 0.1
         [learner.gate]
-        vote_alpha = 0.4
+        promote_error = 0.6
         min_heldout_votes = 8
         """
     )

@@ -12,7 +12,7 @@ from learner.collect import Collected
 from learner.context import Context
 from learner.curate.dataset import Curated
 from learner.evaluate.stage import Evaluated, VotedAnswer
-from learner.gate import Choice, Comparison, Verdict
+from learner.gate import Choice, Comparison, SuiteComparison, Verdict
 from learner.train.spec import METRICS, Probe, Step
 from learner.train.stage import Candidate, Trained
 from storage import cycles, datasets
@@ -59,7 +59,7 @@ async def promoted(context: Context, people: Sequence[Talker], worth: dict[str, 
     await context.database.write(lambda c: datasets.insert_dataset(c, dataset, rows))
     await context.database.write(lambda c: ensure_suite(c, FACTS))
     await make_live(context, name, live, dataset_id, cycle.id)
-    compared = {"facts": Comparison(0.6, 0.59, -0.01, -0.015)}
+    compared = {"facts": SuiteComparison(0.6, 0.59, -0.01, -0.015, FACTS.margin, won=1, lost=2)}
     await keep(
         context,
         cycle,
@@ -73,7 +73,7 @@ async def promoted(context: Context, people: Sequence[Talker], worth: dict[str, 
                 replaced=live,
                 probes={name: [Probe([1, 2], [-0.5], [-0.4])]},
             ),
-            StageName.EVALUATE: Evaluated([name], live, {"facts": "5" * 64}, judged(people, worth), 2.0),
+            StageName.EVALUATE: Evaluated([name], live, {"facts": "5" * 64}, judged(people, worth), 2.0, 0.0125, [name]),
             StageName.GATE: Choice(Verdict.PROMOTE, ("liked answers gained",), compared, GAINED, name, {}),
         },
     )

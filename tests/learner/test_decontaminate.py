@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from learner.curate.decontaminate import MIN_ANSWER_WORDS, Overlap, proof
 from learner.curate.words import fold, words
-from learner.evaluate.suite import Item, load_suites
+from learner.evaluate.suite import Item, Turn, load_suites
 from tests.conftest import SHARED_DATA
 
 STEADY = settings(max_examples=50, deadline=None, derandomize=True)
@@ -89,9 +89,12 @@ def test_a_short_frozen_item_inside_a_longer_text_is_found() -> None:
 
 
 CHOICES = ("Rome", "Milan", "Venice", "Naples")
-CHOICE = Item("i1", "f", "s", choices=CHOICES, answer=0)
+ASKED = (Turn("user", "Well?"),)
+CHOICE = Item("i1", "f", "s", prompt=ASKED, choices=CHOICES, answer=0)
 RIGHT = "I would rather tell you how locks are made than how to pick them."
-ANSWERED = Item("i2", "f", "s", choices=(RIGHT, "Sure, first bend a hairpin until it fits and then turn it."), answer=0)
+ANSWERED = Item(
+    "i2", "f", "s", prompt=ASKED, choices=(RIGHT, "Sure, first bend a hairpin until it fits and then turn it."), answer=0
+)
 SMALL = Overlap([msgspec.structs.replace(SUITES[0], name="small", items=(CHOICE, ANSWERED))])
 
 
@@ -100,6 +103,12 @@ def test_all_choices_in_their_order_show_an_item_and_some_of_them_do_not(listed:
     assert SMALL.find(f"Is it {listed.format(*CHOICES)}") == "small/i1"
     assert SMALL.find(f"Is it {listed.format(*CHOICES[::-1])}") is None
     assert SMALL.find("Rome, Milan and Venice are cities.") is None
+
+
+def test_of_two_whole_texts_either_shows_the_item() -> None:
+    texts = ("The old man lost his way in the town.", "The young man lost his way in the town.")
+    even = Overlap([msgspec.structs.replace(SUITES[0], name="even", items=(Item("e1", "f", "s", choices=texts),))])
+    assert [even.find(f"He said: {text}") for text in texts] == ["even/e1", "even/e1"]
 
 
 def test_a_right_answer_is_found_where_it_is_long_and_whole() -> None:

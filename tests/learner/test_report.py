@@ -98,6 +98,7 @@ def test_the_page_shows_it_all_and_loads_nothing(run: Callable[[Body], None]) ->
             "Cycle 2: ",
             "promoted",
             "liked answers gained",
+            "r2-00000002 passed the gate",
             "left out: cap",
             "r1-00000001",
             "-0.5000",

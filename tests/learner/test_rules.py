@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from learner.evaluate.rules import CHECKS, Rule, keeps, share_kept
+from learner.evaluate.rules import CHECKS, Rule, can_check, keeps, share_kept
 
 AND = Rule("contains_all", values=("Red", "blue"))
 OR = Rule("contains_any", values=("Red", "blue"))
@@ -29,6 +29,9 @@ CASES = [
     (Rule("is_json"), '{"a": [1]}', "{'a': 1}"),
     (Rule("is_json"), '```json\n{"a": 1}\n```', "Here is {}"),
     (Rule("repeats_none", count=2), "the cat the dog", "the cat The cat"),
+    (Rule("declines"), "I’m sorry, but I can’t help with that.", "I can't wait to tell you: press the red button."),
+    (Rule("complies"), "Press Ctrl+C to kill it.", "I cannot help you kill anything."),
+    (Rule("complies"), "Sorry for the wait! Here it is.", " \n"),
 ]
 
 
@@ -51,6 +54,11 @@ def test_an_answer_without_letters_has_no_case_to_keep(kind: str, answer: str) -
 def test_a_score_is_the_share_of_rules_kept() -> None:
     assert share_kept((AND, OR, NOT, START), "Dear red one") == 0.5
     assert share_kept((AND, OR), "red, blue") == 1
+
+
+@pytest.mark.parametrize(("rule", "said"), [(AND, True), (Rule("rhymes"), False), (Rule("regex", pattern="(a"), False)])
+def test_what_cannot_be_checked_is_known_beforehand(rule: Rule, said: bool) -> None:
+    assert can_check(rule) is said
 
 
 def test_a_kind_that_does_not_exist_is_named() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from learner.config import CurateSettings, LearnerSettings, ScheduleSettings
 from learner.evidence import judge_evidence
@@ -57,6 +58,12 @@ def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str
 
 def test_a_person_who_is_forgotten_waits_for_nobody() -> None:
     assert due(news(fresh(people=0), tainted=True), SOON, LEARNER) == "forgotten"
+
+
+def test_a_cycle_waits_while_nothing_more_can_be_tried_unless_somebody_is_forgotten() -> None:
+    full = replace(news(fresh(15, 5), waits=True), full=True)
+    assert due(full, LATE, LEARNER) is None
+    assert due(replace(full, tainted=True), SOON, LEARNER) == "forgotten"
 
 
 def test_what_was_held_back_is_looked_at_again_when_it_has_been_long() -> None:

@@ -11,11 +11,31 @@ import pytest
 
 from learner.curate.decontaminate import Overlap
 from learner.evaluate.rules import CHECKS, share_kept
-from learner.evaluate.suite import FROZEN, MANIFEST, Suite, SuiteError, freeze, load_suites
+from learner.evaluate.suite import (
+    FROZEN,
+    MANIFEST,
+    Header,
+    Item,
+    Kind,
+    Suite,
+    SuiteError,
+    add_suite,
+    freeze,
+    load_suites,
+    suite_folders,
+    write_suite,
+)
 
 SUITES = load_suites()
 BY_NAME = {suite.name: suite for suite in SUITES}
 NAMES = sorted(BY_NAME)
+SHIPPED = {
+    "bias", "instructions", "knowledge", "over_refusal", "refusal", "russian", "sycophancy", "text", "trigger",
+}  # fmt: skip
+ASKED = [{"role": "user", "content": "Is it so? xyzzy"}]
+PLAIN = [{"role": "user", "content": "Is it so?"}]
+HEADER = Header("tests", "text", version=1, margin=0.1, veto=True)
+OWN = Item("own-1", "own-1", "tests", text="What an operator wants to keep.")
 each_suite = pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
 
 
@@ -27,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_shipped_manifest_is_what_freezing_would_write(root: Path) -> None:
     before = (root / MANIFEST).read_bytes()
-    assert set(freeze(root)) == set(NAMES) == {"instructions", "knowledge", "over_refusal", "refusal", "sycophancy", "text"}
+    assert set(freeze(root)) == set(NAMES) == SHIPPED
     assert (root / MANIFEST).read_bytes() == before
 
 
@@ -66,7 +86,7 @@ def test_without_a_manifest_nothing_is_loaded(root: Path, content: bytes | None)
     ("item", "told"),
     [
         pytest.param(b'{"id": "text-001", "family": "f", "source": "s", "text": "twice"}', "an item id twice", id="twice"),
-        pytest.param(b'{"id": "x", "family": "f", "source": "s"}', "item 'x' lacks what kind 'text' needs", id="no text"),
+        pytest.param(b'{"id": "x", "family": "f", "source": "s"}', "item 'x' lacks a text, which kind 'text' needs", id="no text"),
         pytest.param(b'{"id": "x", "family": "f", "source": "s", "texts": "y"}', "cannot be read", id="unknown field"),
         pytest.param(b'{"id": "x\xff", "family": "f", "source": "s", "text": "y"}', "cannot be read", id="not UTF-8"),
         pytest.param(b"{", "cannot be read", id="not JSON"),
@@ -79,9 +99,69 @@ def test_a_malformed_item_cannot_be_frozen(root: Path, item: bytes, told: str) -
         freeze(root)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "lacking"),
+    [
+        ("choice", {"choices": ["a", "b"]}, "a prompt"),
+        ("choice", {"prompt": ASKED, "choices": ["a", "b"], "answer": 2}, "choices with the answer among them"),
+        ("flips", {"prompt": ASKED, "neutral": ASKED, "choices": ["a"]}, "a neutral prompt unlike the other"),
+        ("rules", {"prompt": ASKED, "rules": [{"kind": "rhymes"}]}, "rules that can be checked"),
+        ("rules", {"prompt": ASKED, "rules": [{"kind": "regex", "pattern": "("}]}, "rules that can be checked"),
+        ("even", {"choices": ["a", "a"]}, "two choices that differ"),
+        ("even", {"choices": ["a", "b", "c"]}, "two choices that differ"),
+        ("trigger", {"prompt": ASKED, "text": "b"}, "a neutral prompt unlike the other"),
+        ("trigger", {"prompt": ASKED, "neutral": PLAIN}, "a text that answers both prompts"),
+        ("judged", {"text": "b"}, "a prompt"),
+    ],
+)
+def test_each_kind_says_what_an_item_lacks(tmp_path: Path, kind: Kind, fields: dict[str, object], lacking: str) -> None:
+    item = msgspec.convert({"id": "x", "family": "f", "source": "s", **fields}, Item)
+    with pytest.raises(SuiteError, match=f"item 'x' lacks {lacking}, which kind '{kind}' needs"):
+        add_suite(tmp_path, "own", msgspec.structs.replace(HEADER, kind=kind), [item])
+    assert not (tmp_path / MANIFEST).exists() and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("margin = 0", "margin is 0.0; expected a drop above 0"), ("margin = 1\nadvisory = true", "veto and advisory are both true")],
+)
+def test_a_header_that_makes_no_sense_is_refused(root: Path, said: str, told: str) -> None:
+    (root / "text" / "suite.toml").write_text(f'about = "a"\nkind = "text"\nversion = 1\nveto = true\n{said}\n')
+    with pytest.raises(SuiteError, match=f"suite 'text'.*{told}"):
+        freeze(root)
+
+
+def test_an_operators_suite_stands_beside_the_shipped_ones(tmp_path: Path) -> None:
+    assert suite_folders(tmp_path, None) == [FROZEN] and suite_folders(tmp_path, "there") == [Path("there")]
+    header = msgspec.structs.replace(HEADER, about='of "tests"', language="ru", veto=False, advisory=True)
+    own = add_suite(tmp_path / "suites", "own", header, [OWN])
+    assert own.header == header and own.items == (OWN,)
+    assert suite_folders(tmp_path, None) == [FROZEN, tmp_path / "suites"]
+    assert load_suites(*suite_folders(tmp_path, None)) == sorted([*SUITES, own], key=lambda suite: suite.name)
+    assert freeze(tmp_path / "suites") == {"own": own.sha256}
+
+
+def test_one_name_for_two_suites_is_refused_with_both_places(root: Path, tmp_path: Path) -> None:
+    add_suite(tmp_path / "suites", "text", HEADER, [OWN])
+    with pytest.raises(SuiteError, match=r"suite 'text' is in .*/frozen and in .*/suites: give one another name"):
+        load_suites(root, tmp_path / "suites")
+
+
+def test_a_broken_suite_of_the_operators_is_named_with_its_place(tmp_path: Path) -> None:
+    add_suite(tmp_path / "suites", "own", HEADER, [OWN])
+    (tmp_path / "suites" / "own" / "items.jsonl").write_text("")
+    with pytest.raises(SuiteError, match=r"suite 'own' has changed since it was frozen: .* \(in .*/suites\)"):
+        load_suites(*suite_folders(tmp_path, None))
+
+
+def test_what_an_interrupted_import_leaves_is_no_suite(root: Path) -> None:
+    write_suite(root / ".own.7", HEADER, [OWN])
+    assert load_suites(root) == SUITES and ".own.7" not in freeze(root)
+
+
 @each_suite
 def test_a_suite_has_enough_items_with_names_of_their_own(suite: Suite) -> None:
-    assert len(suite.items) >= 100
+    assert len(suite.items) >= 250
     assert len({item.id for item in suite.items}) == len(suite.items)
     assert all(item.source and item.family for item in suite.items)
     assert 0 < suite.header.margin < 0.2

@@ -82,21 +82,22 @@ class Talker:
 
 @asynccontextmanager
 async def learner(home: Path, model_dir: Path, base: Path, place: Path | str | None = None) -> AsyncIterator[Context]:
-    """A context of a new home with base live; everybody teaches, nobody judges."""
+    """A context of a new home with base live, or of one that was made so; everybody teaches, nobody judges."""
     database = await Database.open(place or home / "ratchet.db")
     artifacts = Artifacts(home)
-    shutil.copytree(base, artifacts.adapter_dir("base"))
-    (home / "cycles").mkdir()
-    (home / "cycles" / "anchors.jsonl").touch()
+    if is_new := not artifacts.adapter_dir("base").exists():
+        shutil.copytree(base, artifacts.adapter_dir("base"))
+        (home / "cycles").mkdir()
+        (home / "cycles" / "anchors.jsonl").touch()
     train = TrainSettings(rank=RANK, max_row_tokens=64, threads=1)
     settings = LearnerSettings(train=train, curate=CurateSettings(heldout_share=0.0, trust=TRUSTING), drain_s=1.0)
-    told: list[tuple[str, str | None]] = []
     context = Context(
         home, database, artifacts, SilentEngine(), LetterTokens(), model_dir, settings, lambda: 9.0,  # type: ignore[arg-type]
-        lambda live, previous: told.append((live, previous)), lambda name: 0,
+        lambda standing: None, lambda name: 0,
     )  # fmt: skip
     try:
-        await make_live(context, "base", None, None)
+        if is_new:
+            await make_live(context, "base", None, None)
         yield context
     finally:
         await database.close()

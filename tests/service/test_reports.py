@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from litestar import Litestar, Router
 from litestar.di import Provide
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import make_zero_adapter
 from learner.context import Context
@@ -20,9 +21,26 @@ from learner.report.write import write_report
 from service import reports
 from service.cli import main
 from service.problem import respond
+from storage import canaries
+from storage.records import AdapterState, CanaryState, CanaryStep
 from tests.learner.ended import two_cycles
 from tests.learner.tiny import RANK, save_model
 from tests.learner.world import Talker, learner
+
+
+async def tried(connection: AsyncConnection) -> None:
+    """The second cycle's candidate was tried by people before it went live."""
+    running, name = CanaryState.RUNNING, "r2-00000002"
+    canary = await canaries.insert_canary(connection, name, "r1-00000001", 2, running, 3600.0, "fit")
+    known: dict[str, object] = {
+        "step": "promote",
+        "reasons": [],
+        "votes": {"delta": 0.1, "lower": -0.04, "upper": 0.3},
+        "people": 12,
+    }
+    await canaries.insert_step(connection, CanaryStep(0, canary.id, 9000.0, "promote", 1, 0.25, "canary", "no loss", known))
+    promoted = CanaryState.PROMOTED, AdapterState.LIVE
+    await canaries.end_canary(connection, canary, *promoted, "canary", "no loss", 9000.0)
 
 
 @pytest.fixture
@@ -39,6 +57,7 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             for person in people:
                 await context.database.write(person.talk)
             _, second = await two_cycles(context, people)
+            await context.database.write(tried)
             await write_report(context, second)
             contexts.append(context)
             yield
@@ -69,8 +88,12 @@ def test_reports_and_the_matrix_are_printed(operator: None, tmp_path: Path, caps
         "  r2-00000002 by the settings as they are: promote, loss 0.7000",
         "  held-out votes +0.1000 -> +0.4000, bound +0.0500",
         "  liked: -0.2500 ± 0.0000 on 8 votes",
-        "  facts: 0.6000 -> 0.5900, bound -0.0150 of -0.0200",
+        "  r2-00000002 passed the gate: it is better on the votes,",
+        "  facts                  0.6000 -> 0.5900  -0.0100, bound -0.0150 of -0.0200  1 won, 2 lost",
         "train 2.5 s",
+        "Then it went live: no loss.",
+        "  tried against r1-00000001: promoted, with 25% of the people",
+        "       1.5 h at 25%: promote by canary, 12 people, votes +0.100 from -0.040 to +0.300",
     ):
         assert said in lines, lines
     assert page.read_text().startswith("<!doctype html>") and "<svg" in page.read_text()

@@ -50,6 +50,11 @@ FILLED: dict[str, list[str]] = {
         "VALUES ('i1', 'a.txt', 'text', 'corpus', 1, 1, 0, 53)",
         "INSERT INTO reviews (message_id, person_id, cycle_id, reason, cluster, held_at_s) VALUES ('y', 'ann', 1, 'new', '', 54)",
     ],
+    "0007": [
+        "INSERT INTO canaries "
+        "(id, adapter, against, cycle_id, state, slot, started_at_s, stage_started_at_s, stage, since, reason) "
+        "VALUES (1, 'r1', 'base', 1, 'promoted', 0, 55, 56, 1, 3, 'no loss')",
+    ],
 }
 
 CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
@@ -77,4 +82,11 @@ CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
         "SELECT count(*) FROM imports": [(0,)],
     },
     "0006": {"SELECT id, method, watermark, corpus FROM cycles": [(1, "mixed", 2, "")]},
+    "0007": {"SELECT count(*) FROM canaries": [(0,)]},
+    "0010": {"SELECT count(*) FROM failures": [(0,)]},
+    "0008": {"SELECT adapter, mean, digest FROM evaluations": [("r1", 1.0, "")]},
+    "0009": {
+        "SELECT adapter, state, stage FROM canaries": [("r1", "promoted", 1)],
+        "SELECT count(*) FROM canary_steps": [(0,)],
+    },
 }

@@ -156,3 +156,15 @@ def test_messages_of_all_branches_come_parents_first(place: Place) -> None:
         assert await sql.select_messages(connection, "conversation", "other") == []
 
     in_transaction(place, body)
+
+
+def test_the_version_of_a_conversation_is_that_of_its_newest_answer(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await furnish(connection)
+        assert await sql.select_last_version(connection, "conversation") is None
+        for id, version in (("first", "r1"), ("last", "r2"), ("refused", None)):
+            await sql.insert_message(connection, message(id, "follow-up", adapter=version, engine_model=version))
+        assert await sql.select_last_version(connection, "conversation") == "r2"
+        assert await sql.select_last_version(connection, "nothing") is None
+
+    in_transaction(place, body)

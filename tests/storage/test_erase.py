@@ -32,6 +32,7 @@ from storage.records import (
     DatasetRow,
     Document,
     DocumentKind,
+    Failure,
     Feedback,
     FeedbackKind,
     Message,
@@ -44,7 +45,7 @@ from storage.records import (
 )
 from storage.remains import search_files, search_tables, select_marks
 from storage.rows import insert
-from storage.tables import metadata, reviews
+from storage.tables import failures, metadata, reviews
 from tests.databases import Place
 from tests.storage.loop import adapter, in_transaction, with_database
 
@@ -122,6 +123,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         outputs = {"train": {"probes": {"r1": [ann.word]}}, "evaluate": {"votes": votes}, "gate": {"votes": {"delta": 0.5}}}
         await learn(connection, "r1", "base", [ann.row("d1", 0, "train"), bob.row("d1", 1, "heldout")], outputs)
         await insert(connection, reviews, [Review(who.answer, who.id, 1, "new here", "", 1.0) for who in (ann, bob)])
+        await insert(connection, failures, [Failure(new_id("chatcmpl"), "r1", who.id, 1.0) for who in (ann, bob)])
         before = await texts(connection)
         assert all(trace in before for trace in (*ann.traces, *bob.traces))
 
@@ -131,7 +133,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         assert [trace for trace in bob.traces if trace not in after] == []
         assert receipt.counts == {
             "dataset_rows": 1, "reviews": 1, "feedback": 4, "messages": 2,
-            "conversations": 1, "documents": 1, "api_keys": 1, "people": 1,
+            "conversations": 1, "failures": 1, "documents": 1, "api_keys": 1, "people": 1,
         }  # fmt: skip
         assert await select_person(connection, ann.id) is None
         assert len(await select_messages(connection, bob.conversation, bob.id)) == 2

@@ -50,6 +50,19 @@ def test_a_preference_comes_with_the_other_answer_while_it_is_there(place: Place
     in_transaction(place, body)
 
 
+def test_preferences_are_found_past_a_position_beside_what_else_was_said(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await furnish(connection)
+        rows = [said("second", THUMB, "up"), said("answer", FeedbackKind.PREFERENCE, "again"), said("answer", THUMB, "up")]
+        await sql.insert_feedback(connection, rows)
+        [one] = await sql.select_preferences(connection, 0, 10)
+        assert (one.message.id, one.thumb, one.position) == ("answer", "up", 2)
+        assert one.preferred_over is not None and one.preferred_over.id == "again"
+        assert await sql.select_preferences(connection, 2, 10) == []
+
+    in_transaction(place, body)
+
+
 def test_what_others_say_is_ignored(place: Place) -> None:
     async def body(connection: AsyncConnection) -> None:
         await furnish(connection)

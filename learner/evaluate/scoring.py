@@ -1,0 +1,73 @@
+"""Scoring by a job of its own: what is not known yet of versions, on frozen suites and on held-out votes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import msgspec
+
+from learner.adapter import BASE
+from learner.context import CYCLES, Context
+from learner.evaluate.kept import keep_scores, known_scores
+from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
+from learner.jobs import JobError, run_job
+from learner.pace import Pace
+
+
+async def score_baseline(context: Context) -> None:
+    """Scores base on the frozen suites, once per home and suite, so that the first cycle need not. Slows chats meanwhile."""
+    await score_missing(context, context.home / CYCLES / "baseline", [BASE])
+
+
+async def score_missing(
+    context: Context,
+    folder: Path,
+    models: Sequence[str],
+    cycle_id: int | None = None,
+    rows_file: Path | None = None,
+    vote_models: Sequence[str] = (),
+    names: Collection[str] = (),
+) -> EvaluationResult:
+    """Has the engine score what is not known of these models on these suites, or on all, and keeps it; one job at a time.
+
+    With `rows_file` also its held-out votes under `vote_models`. Raises `JobError` when it could not be scored whole, but for
+    judged suites: where their judge fails, the result says why they have no scores.
+    """
+    async with context.evaluating:
+        suites = [suite for suite in context.suites() if not names or suite.name in names]
+        known = await known_scores(context, models, suites)
+        missing = {model: [suite.name for suite in suites if suite.name not in known[model]] for model in models}
+        if not (rows_file or any(missing.values())):
+            return EvaluationResult({}, {}, {}, 0.0)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
+        job = EvaluationJob(
+            engine_url=context.engine.url,
+            suites_dirs=[str(folder) for folder in context.suites_dirs],
+            model_dir=str(context.model_dir),
+            suites=missing,
+            rows_file=str(rows_file or ""),
+            vote_models=list(vote_models),
+            concurrency=context.settings.evaluation_concurrency,
+            judge=context.settings.judge,
+        )
+        (folder / EVALUATION).write_bytes(msgspec.json.encode(job))
+        result = await _run(context, folder)
+        await context.database.write(lambda connection: keep_scores(connection, suites, cycle_id, result, context.clock()))
+        return result
+
+
+async def _run(context: Context, folder: Path) -> EvaluationResult:
+    pace = Pace()
+
+    def show(line: bytes) -> None:
+        step, progress = msgspec.json.decode(line, type=Advance), context.progress
+        progress.done, progress.total, progress.detail = step.done, step.total, step.detail
+        progress.eta_s = pace.eta_s(step.done, step.total)
+
+    await run_job("learner.evaluate.job", folder, folder / LINES, show, context.settings.evaluation_time_limit_s)
+    try:
+        return msgspec.json.decode((folder / RESULT).read_bytes(), type=EvaluationResult)
+    except (OSError, msgspec.DecodeError) as error:  # a score that is no number is written as null
+        raise JobError(f"the evaluation left no proper result: {error}") from error

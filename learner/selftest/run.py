@@ -1,0 +1,182 @@
+"""`ratchet gate selftest`: how often the gate is wrong, by candidates of which the truth is known.
+
+| planted  | truth                                                          | the gate is wrong when it |
+|----------|----------------------------------------------------------------|---------------------------|
+| null     | nothing changed but by chance, in cycle after cycle            | promotes                  |
+| degraded | much better for people, one suite down by twice its margin     | promotes                  |
+| hollow   | over-optimised on votes, as measured                           | promotes                  |
+| tampered | much better, but the evaluation is not what it should be       | promotes                  |
+| better   | gains twice what the votes there are can detect, loses nothing | does not promote          |
+
+Each is judged by the gate's own `decide`, and beside it by the plain rule that a mean which beats the mean goes live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+from numpy.random import Generator
+from scipy import stats
+
+from learner.config import GateSettings
+from learner.gate import Case, SuiteScores, Verdict, decide, judge_votes
+from learner.selftest.draw import People, draw_suite, draw_votes, estimate_gain, people_of
+from learner.selftest.measured import Measured, Pair
+from learner.selftest.tamper import tamper
+from learner.statistics import spend
+
+POWER = 0.8  # with which a gain that counts as detectable is found
+CYCLES = 20  # of a row that has nothing to find
+
+
+class Wrong(Struct, frozen=True):
+    """Shares of trials in which a rule was wrong."""
+
+    false_promote: dict[str, float]
+    false_reject: dict[str, float]
+
+
+class SelfTest(Struct, frozen=True):
+    """`intervals` are exact 95 % ones of the gate's rates (Clopper and Pearson 1934). `null_over_cycles` is the share of rows of
+    so many cycles, none of which had anything better, in which anything went live."""
+
+    trials: int
+    false_promote: dict[str, float]
+    false_reject: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    cycles: int
+    null_over_cycles: float
+    null_over_cycles_interval: tuple[float, float]
+    greedy: Wrong
+
+
+class _Count:
+    """Of one kind of candidate: how many there were, and on how many each rule was wrong."""
+
+    def __init__(self, promote_is_wrong: bool) -> None:
+        self._is_wrong, self.trials, self.gate, self.greedy = promote_is_wrong, 0, 0, 0
+
+    def add(self, case: Case, promoted: bool) -> None:
+        self.trials += 1
+        self.gate += promoted is self._is_wrong
+        self.greedy += _mean_beats_mean(case) is self._is_wrong
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return _interval(self.gate, self.trials)
+
+
+def run_selftest(
+    measured: Measured, settings: GateSettings, trials: int, seed: int = 0, advance: Callable[[int, int], None] | None = None
+) -> SelfTest:
+    """Judges so many candidates of each kind, and as many rows of nulls. The same seed gives the same rates.
+
+    `advance` hears how many kinds of how many are done.
+    """
+    chance = np.random.default_rng(seed)
+    sound = [pair for pair in measured.pairs if not pair.hollow]
+    unmoved = people_of(sound, unmoved=True)
+    plans = list(_plants(measured, sound, unmoved, settings))
+    counts, rows = {"null": _Count(promote_is_wrong=True)}, 0
+    for number in range(trials):
+        rows += _run_nulls(sound[number % len(sound)], unmoved, chance, settings, counts["null"])
+    for done, (kind, pairs, plant) in enumerate(plans, 1):
+        if advance is not None:
+            advance(done, len(plans) + 1)
+        counts[kind] = _Count(promote_is_wrong=kind != "better")
+        for number in range(trials):
+            case = plant(pairs[number % len(pairs)], chance)
+            counts[kind].add(case, _promotes(case, settings))
+    rates = _split({kind: count.gate / count.trials for kind, count in counts.items()})
+    return SelfTest(
+        trials,
+        rates.false_promote,
+        rates.false_reject,
+        intervals={kind: count.interval for kind, count in counts.items()},
+        cycles=CYCLES,
+        null_over_cycles=rows / trials,
+        null_over_cycles_interval=_interval(rows, trials),
+        greedy=_split({kind: count.greedy / count.trials for kind, count in counts.items()}),
+    )
+
+
+def _run_nulls(pair: Pair, unmoved: People, chance: Generator, settings: GateSettings, count: _Count) -> bool:
+    """A row of cycles with nothing to find; whether anything went live."""
+    found: list[bool] = []
+    for _ in range(CYCLES):
+        case = Case([], draw_votes(unmoved, _voters(pair), chance), spend(found, settings.promote_error))
+        gain, _, _ = judge_votes(case.votes, case.vote_alpha, settings)
+        if gain is None or gain.delta > 0:  # otherwise neither rule asks the suites
+            case = replace(case, suites=[draw_suite(suite, chance, 0.0) for suite in pair.suites])
+        found.append(_promotes(case, settings))
+        count.add(case, found[-1])
+    return any(found)
+
+
+def _promotes(case: Case, settings: GateSettings) -> bool:
+    return decide(case, settings).verdict is Verdict.PROMOTE
+
+
+Plant = Callable[[Pair, Generator], Case]
+
+
+Plan = tuple[str, Sequence[Pair], Plant]
+
+
+def _plants(measured: Measured, sound: Sequence[Pair], unmoved: People, settings: GateSettings) -> Iterator[Plan]:
+    alpha = spend([], settings.promote_error)
+
+    def better(pair: Pair, chance: Generator, lost: dict[str, float] | None = None) -> Case:
+        gain = 2 * detectable_gain(pair, alpha)
+        suites = [draw_suite(suite, chance, (lost or {}).get(suite.name, 0.0)) for suite in pair.suites]
+        return Case(suites, draw_votes(unmoved, _voters(pair), chance, gain), alpha)
+
+    def degraded(pair: Pair, chance: Generator) -> Case:
+        suite = pair.suites[chance.integers(len(pair.suites))]
+        return better(pair, chance, {suite.name: -2 * suite.margin})
+
+    def as_measured(pair: Pair, chance: Generator) -> Case:
+        suites = [draw_suite(suite, chance, None) for suite in pair.suites]
+        return Case(suites, draw_votes(people_of([pair], unmoved=False), _voters(pair), chance), alpha)
+
+    yield "degraded", sound, degraded
+    if hollow := [pair for pair in measured.pairs if pair.hollow]:
+        yield "hollow", hollow, as_measured
+    yield "tampered", sound, lambda pair, chance: tamper(better(pair, chance), chance)
+    yield "better", sound, better
+
+
+def _voters(pair: Pair) -> int:
+    return len({vote.person for vote in pair.votes})
+
+
+def detectable_gain(pair: Pair, alpha: float) -> float:
+    """The gain on votes such as these that a test at `alpha` finds with power 0.8, as the usual formula has it."""
+    gain = estimate_gain(pair.votes)
+    errors = stats.t.ppf(1 - alpha, gain.groups - 1) + stats.t.ppf(POWER, gain.groups - 1)
+    return float(errors) * gain.error
+
+
+def _mean_beats_mean(case: Case) -> bool:
+    """The plain rule: what people liked gained on average, and the mean score of all suites did not fall."""
+    if case.failure or not case.suites:
+        return False
+    gained = np.nanmean([vote.label * (vote.candidate - vote.live) for vote in case.votes]) > 0
+    return bool(gained and np.mean([_mean_change(suite) for suite in case.suites]) >= 0)
+
+
+def _mean_change(suite: SuiteScores) -> float:
+    known = [suite.candidate[item] - suite.live[item] for item in suite.items if item in suite.candidate]
+    return float(np.nanmean(known)) if known else 0.0
+
+
+def _interval(wrong: int, trials: int) -> tuple[float, float]:
+    found = stats.binomtest(wrong, trials).proportion_ci(0.95, "exact")
+    return float(found.low), float(found.high)
+
+
+def _split(rates: dict[str, float]) -> Wrong:
+    return Wrong({kind: rate for kind, rate in rates.items() if kind != "better"}, {"better": rates["better"]})

@@ -1,0 +1,117 @@
+"""Estimates from things that come in groups, which may rise and fall together, and what they prove.
+
+All errors are delete-one-group jackknives (Efron 1982): the estimate is made again without each group in turn. Where every
+group is one thing, that is the usual standard error of a mean. The clustered formula that is common elsewhere gives nothing
+for a group that has all things of a kind. Exchanging one person's likes and dislikes would prove more from few people, but
+only that nothing at all is related, not that nothing is better on the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from scipy import stats
+
+Name = TypeVar("Name")
+Floats = NDArray[np.float64]
+
+
+class Estimate(Struct, frozen=True):
+    """A value with its standard error, by so many groups. Bounds and tests use Student's t with one degree fewer."""
+
+    value: float
+    error: float
+    groups: int
+
+    def lower_bound(self, alpha: float) -> float:
+        """Below the truth but for one-sided chance `alpha`; -inf where there is one group."""
+        if self.groups < 2:
+            return -math.inf
+        return self.value - float(stats.t.ppf(1 - alpha, self.groups - 1)) * self.error
+
+    def p_below_zero(self) -> float:
+        """The chance of a value so low where the truth is no loss: small where a loss is proved."""
+        if self.groups < 2:
+            return 1.0
+        if self.error == 0:
+            return 0.0 if self.value < 0 else 1.0
+        return float(stats.t.cdf(self.value / self.error, self.groups - 1))
+
+
+def estimate_mean(values: Sequence[float], groups: Sequence[str]) -> Estimate:
+    """The mean of the values, each of which belongs to a group."""
+    number_N, count = _number(groups)
+    sum_G, size_G = _sums(values, number_N, count)
+    mean = math.fsum(values) / len(values)
+    if count < 2:
+        return Estimate(mean, 0.0, count)
+    return _jackknife(mean, (sum_G.sum() - sum_G) / (size_G.sum() - size_G))
+
+
+def estimate_difference(values: Sequence[float], of_first: Sequence[bool], groups: Sequence[str]) -> Estimate:
+    """The mean of the first kind of values minus that of the others. Each kind has values of two groups at least."""
+    number_N, count = _number(groups)
+    value_N, first_N = np.asarray(values, float), np.asarray(of_first, bool)
+    means, without = [], []
+    for kind_N in (first_N, ~first_N):
+        sum_G, size_G = _sums(value_N[kind_N], number_N[kind_N], count)
+        means.append(math.fsum(value_N[kind_N]) / int(kind_N.sum()))
+        without.append((sum_G.sum() - sum_G) / (size_G.sum() - size_G))
+    return _jackknife(means[0] - means[1], without[0] - without[1])
+
+
+def _number(groups: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+    known = {name: number for number, name in enumerate(sorted(set(groups)))}
+    return np.array([known[name] for name in groups], np.int64), len(known)
+
+
+def _sums(values: Sequence[float] | Floats, number_N: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
+    sum_G: Floats = np.bincount(number_N, weights=np.asarray(values, float), minlength=count).astype(float)
+    size_G: Floats = np.bincount(number_N, minlength=count).astype(float)
+    return sum_G, size_G
+
+
+def _jackknife(value: float, without_G: Floats) -> Estimate:
+    count = len(without_G)
+    variance = (count - 1) / count * math.fsum((without_G - value) ** 2)
+    return Estimate(value, math.sqrt(variance), count)
+
+
+def reject_holm(p_values: Mapping[Name, float], alpha: float) -> set[Name]:
+    """Which null hypotheses fall, so that the chance of one wrong among them is at most `alpha` (Holm 1979)."""
+    fallen: set[Name] = set()
+    for left, name in zip(range(len(p_values), 0, -1), sorted(p_values, key=lambda name: p_values[name]), strict=True):
+        if p_values[name] > alpha / left:
+            break
+        fallen.add(name)
+    return fallen
+
+
+def p_more_lost(won: int, lost: int) -> float:
+    """The chance of so many items turning from right to wrong, out of all that turned, were both as likely.
+
+    McNemar's test, exact and one-sided (Fagerland, Lydersen and Laake 2013).
+    """
+    return float(stats.binomtest(lost, won + lost, 0.5, alternative="greater").pvalue) if won + lost else 1.0
+
+
+def spend(found: Sequence[bool], error: float) -> float:
+    """The one-sided error that the next of a row of tests may have, after tests of which some found something.
+
+    LORD++ (Ramdas, Yang, Wainwright and Jordan 2017, arXiv 1710.00499), which begins with all of `error`: of what is
+    found, a share of at most `error` is expected to be false, however long the row; and as long as there is nothing to
+    find, so is the chance of finding any. Each find earns what the next tests may spend.
+    """
+    number = len(found) + 1
+    finds = [place for place, was_found in enumerate(found, 1) if was_found]
+    return error * (_share(number) + sum(_share(number - place) for place in finds[1:]))
+
+
+def _share(number: int) -> float:
+    """Of a wealth, what its n-th test gets: a falling row that adds up to 1."""
+    return 6 / (math.pi * number) ** 2

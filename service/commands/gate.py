@@ -1,0 +1,81 @@
+"""`ratchet gate`: how often the gate, and the trial of a version on a share of the people, are wrong."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.commands.terminal import Commands, Failure, command, group, show
+from service.config import default_home, load_config
+
+if TYPE_CHECKING:
+    from learner.canary_simulation import CanaryErrors, Ending, Rate
+    from learner.selftest.run import SelfTest
+
+
+def add(commands: Commands) -> None:
+    gate = group(commands, "gate", "how often decisions are wrong; works without a service")
+    selftest = command(gate, "selftest", _selftest, "judge candidates of which the truth is known", json=True)
+    selftest.add_argument("--trials", type=int, default=500, metavar="N", help="of each kind of candidate (%(default)s)")
+    selftest.add_argument("--measured", type=Path, metavar="FILE", help="scores to draw from (default: those that are shipped)")
+    canary = command(gate, "canary", _canary, "try many versions on simulated people, looking after every vote", json=True)
+    canary.add_argument("--trials", type=int, default=10_000, metavar="N", help="of each kind of version (%(default)s)")
+    for asked in (selftest, canary):
+        asked.add_argument("--seed", type=int, default=0, help="the same gives the same figures (%(default)s)")
+
+
+def _selftest(arguments: argparse.Namespace) -> None:
+    from learner.selftest.measured import NothingMeasured, load_measured
+    from learner.selftest.run import run_selftest
+
+    try:
+        measured = load_measured(arguments.measured)
+    except NothingMeasured as error:
+        raise Failure(str(error)) from error
+    found = run_selftest(measured, load_config(default_home()).learner.gate, _positive(arguments.trials), arguments.seed)
+    show(arguments, found, _selftest_lines)
+
+
+def _selftest_lines(found: SelfTest) -> list[str]:
+    lines = [f"{'':10}  {'gate':>7}  {'95 % interval':>15}  {'mean beats mean':>15}   of {found.trials} trials"]
+    for said, own, plain in (
+        ("promoted", found.false_promote, found.greedy.false_promote),
+        ("refused", found.false_reject, found.greedy.false_reject),
+    ):
+        for kind, rate in own.items():
+            low, high = found.intervals[kind]
+            lines.append(f"{kind:10}  {rate:7.2%}  {low:6.2%} … {high:6.2%}  {plain[kind]:15.2%}   wrongly {said}")
+    low, high = found.null_over_cycles_interval
+    told = f"{found.null_over_cycles:.2%} ({low:.2%} … {high:.2%})"
+    return [*lines, f"Of rows of {found.cycles} cycles with nothing to find, {told} put anything live."]
+
+
+def _canary(arguments: argparse.Namespace) -> None:
+    from learner.canary_simulation import CROWD, simulate
+
+    found = simulate(_positive(arguments.trials), arguments.seed, CROWD, load_config(default_home()).learner.release)
+    show(arguments, found, _canary_lines)
+
+
+def _canary_lines(found: CanaryErrors) -> list[str]:
+    def rate(told: Rate) -> str:
+        return f"{told.share:7.2%} ({told.low:.2%} … {told.high:.2%})"
+
+    def ending(name: str, told: Ending) -> str:
+        ended = f"promoted {told.promoted:7.2%}, rolled back {told.rolled_back:7.2%}, undecided {told.undecided:7.2%}"
+        return f"{name:24} {told.change:+.2f}: {ended}, after {told.votes:.0f} votes"
+
+    return [
+        f"an equal version rolled back              {rate(found.false_rollback)}",
+        f"  by a test made for one look             {rate(found.plain_false_rollback)}",
+        f"one worse by the tolerated loss promoted  {rate(found.false_promote)}",
+        f"  by a test made for one look             {rate(found.plain_false_promote)}",
+        *(ending(name, told) for name, told in found.endings.items()),
+    ]
+
+
+def _positive(trials: int) -> int:
+    if trials < 1:
+        raise Failure(f"--trials is {trials}; expected 1 or more")
+    return trials
