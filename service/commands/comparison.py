@@ -25,7 +25,7 @@ def add_to(evaluation: Commands) -> None:
     compare.add_argument("b", metavar="B", help="the version that is judged")
     compare.add_argument("--junit", metavar="FILE", type=Path, help="write a test report, too, with a case for each suite")
     for parser in (run, compare):
-        parser.add_argument("--suite", metavar="NAME", action="append", default=[], help="show this one; may be said again")
+        parser.add_argument("--suite", metavar="NAME", action="append", default=[], help="this one alone; may be said again")
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,120 @@
+"""The gate end to end: planted candidates, served by the real engine, scored by the real job, judged."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from msgspec.structs import replace
+from safetensors.torch import load_file, save_file
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.adapter import WEIGHTS, make_zero_adapter
+from learner.context import Context
+from learner.evaluate.stage import cases, evaluate
+from learner.evaluate.suite import Suite, freeze, load_suites, write_suite
+from learner.gate import Choice, Verdict, choose
+from learner.rows import Row, RowKind, Split, write_rows
+from learner.train.spec import Probe
+from storage import adapters, cycles, datasets
+from storage.records import Adapter, AdapterState, Cycle, Dataset
+from tests.conftest import Service
+
+RANK, ITEMS, PEOPLE = 16, 40, 8
+SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def context(service: Service, tmp_path: Path) -> Context:
+    """The service's own, judging by a few items of some of its suites, whatever the votes say."""
+    suites = [suite for suite in load_suites() if suite.name in ("knowledge", "refusal", "text")]
+    (tmp_path / "suites").mkdir()
+    for suite in suites:
+        write_suite(tmp_path / "suites" / suite.name, suite.header, suite.items[:ITEMS])
+    freeze(tmp_path / "suites")
+    context = service.parts.context
+    gate = replace(context.settings.gate, always_score_suites=True, min_heldout_votes=8)
+    context.settings = replace(context.settings, gate=gate, suites=str(tmp_path / "suites"))
+    write_rows(service.home / "rows.jsonl", votes(context, next(suite for suite in suites if suite.name == "knowledge")))
+    return context
+
+
+def votes(context: Context, suite: Suite) -> list[Row]:
+    """People who like right answers and dislike wrong ones."""
+    rows = []
+    for number, item in enumerate(suite.items[: 4 * PEOPLE]):
+        prompt_ids = tuple(context.tokens.prompt([(turn.role, turn.content) for turn in item.prompt]))
+        for label, choice in ((1, item.answer), (-1, (item.answer + 1) % len(item.choices))):
+            answer_ids, person = tuple(context.tokens.text(item.choices[choice])), f"person-{number % PEOPLE}"
+            rows.append(Row(f"{item.id}{label:+}", person, RowKind.THUMB, Split.HELDOUT, 1.0, prompt_ids, answer_ids, label))
+    return rows
+
+
+def plant(context: Context, name: str, noise: float) -> Path:
+    """An adapter that is nothing but noise."""
+    folder = context.artifacts.adapter_dir(name)
+    make_zero_adapter(context.model_dir, folder, RANK)
+    torch.manual_seed(1)
+    tensors = {key: torch.randn_like(tensor) * noise / 4 for key, tensor in load_file(folder / WEIGHTS).items()}
+    save_file(tensors, folder / WEIGHTS)
+    return folder
+
+
+async def judge(context: Context, name: str) -> Choice:
+    """What becomes of a candidate whose folder is there, as a cycle's last stages have it."""
+    rows, folder = context.home / "rows.jsonl", context.artifacts.adapter_dir(name)
+    sha256, path = context.artifacts.sha256_of(folder), str(folder.relative_to(context.home))
+    made = Adapter(name, "base", None, None, sha256, path, AdapterState.CANDIDATE, 2.0)
+
+    async def insert(connection: AsyncConnection) -> Cycle:
+        cycle = await cycles.insert_cycle(connection, "test", "mixed", 1.0)
+        dataset = Dataset(name, cycle.id, rows.name, 1, 1.0, {}, hashlib.sha256(rows.read_bytes()).hexdigest())
+        await datasets.insert_dataset(connection, dataset, [])
+        await adapters.insert_adapter(connection, made)
+        return cycle
+
+    cycle = await context.database.write(insert)
+    evaluated = await evaluate(context, cycle, name, {name: [await probe(context, name, folder)]}, "base")
+    return choose(await cases(context, evaluated), context.settings.gate)
+
+
+async def probe(context: Context, name: str, folder: Path) -> Probe:
+    """What a trainer would say of its candidate, here by the engine under another name."""
+    token_ids = context.tokens.text("The quick brown fox jumps over the lazy dog by the river.")
+    await context.engine.load(f"trained-{name}", folder)
+    candidate = await context.engine.score(f"trained-{name}", token_ids)
+    parent = await context.engine.score("base", token_ids)
+    await context.engine.unload(f"trained-{name}")
+    return Probe(token_ids, parent, candidate)
+
+
+def test_a_candidate_that_is_hardly_another_is_no_worse_and_no_better(service: Service, context: Context) -> None:
+    plant(context, "r1-00000001", SLIGHT)
+    choice = service.call(judge(context, "r1-00000001"))
+    assert choice.verdict is not Verdict.PROMOTE
+    assert set(choice.suites) == {"knowledge", "refusal", "text"}
+    assert all(abs(suite.delta) < suite.margin / 4 for suite in choice.suites.values())
+
+
+def test_a_candidate_that_has_lost_its_mind_is_rejected_by_its_suites(service: Service, context: Context) -> None:
+    plant(context, "r1-00000002", STRONG)
+    choice = service.call(judge(context, "r1-00000002"))
+    assert choice.verdict is Verdict.REJECT
+    assert any(reason.startswith("text: ") and reason.endswith("worse") for reason in choice.reasons)
+
+
+def test_what_is_served_under_the_candidates_name_must_be_the_candidate(service: Service, context: Context, tmp_path: Path) -> None:
+    name = "r1-00000003"
+    plant(context, name, STRONG)
+    other = plant(context, "other", SLIGHT)
+    shutil.copytree(other, tmp_path / "elsewhere" / name)
+    service.call(context.engine.load(name, tmp_path / "elsewhere" / name))
+    choice = service.call(judge(context, name))
+    assert choice.verdict is Verdict.INCONCLUSIVE
+    assert "expected nearer to the candidate" in choice.reasons[0]
+    service.call(context.engine.unload(name))
