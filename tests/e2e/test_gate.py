@@ -23,7 +23,7 @@ from storage import adapters, cycles, datasets
 from storage.records import Adapter, AdapterState, Cycle, Dataset
 from tests.conftest import Service
 
-RANK, ITEMS, PEOPLE = 16, 40, 8
+RANK, ITEMS, PEOPLE = 16, 16, 4
 SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
 
 pytestmark = pytest.mark.engine
