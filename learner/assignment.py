@@ -5,16 +5,14 @@ A share of the people is those whose place lies in its slot's part of [0, 1): wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from msgspec import Struct
 
+from learner.chance import fraction_of
 from learner.config import ReleaseSettings
 from storage.canaries import SLOTS
 from storage.records import Canary, CanaryState
-
-PLACE_BYTES = 6  # of the hash: as many as a float holds exactly
 
 
 class Tried(Struct, frozen=True):
@@ -34,8 +32,8 @@ class Standing(Struct, frozen=True):
 
 
 def place(person_id: str) -> float:
-    """Where in [0, 1) a person is: by the hash of their id, spread evenly."""
-    return int.from_bytes(hashlib.sha256(person_id.encode()).digest()[:PLACE_BYTES]) / (1 << 8 * PLACE_BYTES)
+    """Where in [0, 1) a person is; not that by which people are held out, or the judges would be all who try the first slot's."""
+    return fraction_of(f"trial/{person_id}")
 
 
 def assign(person_id: str, tried: Sequence[Tried]) -> str | None:

@@ -7,17 +7,16 @@ was told.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Sequence
 
+from learner.chance import fraction_of
 from learner.curate.example import Example, Sifted, drop
 from learner.rows import Split
 
 
 def split_of(person_id: str, heldout_share: float) -> Split:
     """The side of a person: always the same, whatever else is in the dataset."""
-    fraction = int.from_bytes(hashlib.sha256(person_id.encode()).digest()[:8]) / 2**64
-    return Split.HELDOUT if fraction < heldout_share else Split.TRAIN
+    return Split.HELDOUT if fraction_of(person_id) < heldout_share else Split.TRAIN
 
 
 def unleak(examples: Sequence[Example], cluster_ids: Sequence[Hashable], heldout_share: float) -> Sifted:

@@ -5,11 +5,11 @@ Who judges the candidate must not have chosen it, so these are taken from the pe
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 
+from learner.chance import fraction_of
 from learner.config import TrainSettings
 from learner.rows import Row, RowKind
 from learner.train.policy import Policy
@@ -46,5 +46,5 @@ def set_apart(rows: Sequence[Row], settings: TrainSettings) -> tuple[list[Row], 
 
 
 def _chance(text: str) -> float:
-    """A number from 0 to 1 that is always the same for the same text; not the one by which people are held out."""
-    return int.from_bytes(hashlib.sha256(f"validation/{text}".encode()).digest()[:8]) / 2**64
+    """Not that by which people are held out."""
+    return fraction_of(f"validation/{text}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from learner.assignment import Tried, assign, place
+from learner.curate.split import split_of
+from learner.rows import Split
 
 PEOPLE = [f"person-{number}" for number in range(6000)]
 
@@ -37,3 +39,11 @@ def test_three_at_once_have_different_people_and_together_everybody() -> None:
 def test_a_place_depends_on_nothing_but_the_person() -> None:
     assert place("person-1") == place("person-1") != place("person-2")
     assert all(0 <= place(person) < 1 for person in PEOPLE)
+
+
+@pytest.mark.parametrize("slot", range(3))
+def test_who_judges_candidates_is_no_more_often_in_one_trial_than_in_another(slot: int) -> None:
+    """A quarter of the people are held out, and so is about a quarter of those who try a version."""
+    trying = those(Tried("r1", slot, 1 / 3))
+    judges = [person for person in trying if split_of(person, 0.25) is Split.HELDOUT]
+    assert len(judges) / len(trying) == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / len(trying)) ** 0.5)
