@@ -13,4 +13,4 @@ def fraction_of(text: str) -> float:
     What is decided for different ends needs different texts, such as "validation/ID": people who are on the same side of one
     decision would otherwise be together in the next.
     """
-    return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 64 - BITS) / 2**BITS
+    return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 64 - BITS) / (1 << BITS)
