@@ -10,6 +10,7 @@ from learner.canary import Step
 from learner.canary_trials import Canaries, Crowd, Radius
 from learner.config import ReleaseSettings
 from learner.sequential import Numbers, radius
+from learner.statistics import share_interval
 
 AT_ONCE = 500  # trials, which bounds the memory
 BETTER, MUCH_WORSE = 0.10, -0.20  # of the share of thumbs up, for which power is told
@@ -85,5 +86,4 @@ def plain_radius(variance: Numbers, error: float, precision: float) -> Numbers:
 
 
 def _rate(share: float, trials: int) -> Rate:
-    interval = stats.binomtest(round(share * trials), trials).proportion_ci()
-    return Rate(share, float(interval.low), float(interval.high))
+    return Rate(share, *share_interval(round(share * trials), trials))

@@ -20,7 +20,7 @@ candidates divide what it may spend (Bonferroni 1936). The same scores may then 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from statistics import fmean
 
@@ -38,6 +38,9 @@ class Verdict(StrEnum):
     PROMOTE = "promote"
     REJECT = "reject"
     INCONCLUSIVE = "inconclusive"
+
+
+FROM_WORST = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE)
 
 
 class SuiteScores(Struct, frozen=True):
@@ -131,9 +134,13 @@ def choose(cases: Mapping[str, Case], settings: GateSettings) -> Choice:
     return Choice(decision.verdict, decision.reasons, decision.suites, decision.votes, best, decisions)
 
 
+def worst_of(verdicts: Collection[Verdict]) -> Verdict:
+    """What some verdicts come to together: the one farthest from promoting. There is one at least."""
+    return min(verdicts, key=FROM_WORST.index)
+
+
 def _rank(decision: Decision) -> tuple[int, float]:
-    nearness = (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE).index(decision.verdict)
-    return nearness, decision.votes.lower_bound if decision.votes else -math.inf
+    return FROM_WORST.index(decision.verdict), decision.votes.lower_bound if decision.votes else -math.inf
 
 
 def decide(case: Case, settings: GateSettings) -> Decision:
@@ -147,8 +154,7 @@ def decide(case: Case, settings: GateSettings) -> Decision:
     findings.append((vote_verdict, vote_reason))
     if not deciding and vote_verdict is Verdict.PROMOTE:
         findings.append((Verdict.INCONCLUSIVE, "no frozen suite was scored"))
-    verdicts = {verdict for verdict, _ in findings}
-    verdict = next(v for v in (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE) if v in verdicts)
+    verdict = worst_of([verdict for verdict, _ in findings])
     reasons = tuple(reason for said, reason in findings if said is verdict)
     return Decision(verdict, reasons, {one.name: one.comparison for one in found if one.comparison}, gain)
 
@@ -216,16 +222,14 @@ def _flaw(suite: SuiteScores) -> str:
 
 def _judge_suite(suite: SuiteScores, changes: Mapping[str, Change], proved: set[str], settings: GateSettings) -> SuiteFinding:
     to_live, p_worse = changes["live"]
-    won, lost = _turned(suite, suite.live)
-    bound = to_live.lower_bound(settings.suite_alpha)
+    bounds = {whom: change.lower_bound(settings.suite_alpha) for whom, (change, _) in changes.items()}
     means = fmean(suite.live.values()), fmean(suite.candidate.values())
-    compared = SuiteComparison(*means, to_live.value, bound, suite.margin, suite.advisory, won, lost, p_worse)
-    worst = SuiteFinding(
-        suite.name, Verdict.PROMOTE, f"{suite.name}: not worse ({_words(to_live.value, bound, suite.margin)})", compared
-    )
+    turned = _turned(suite, suite.live)
+    compared = SuiteComparison(*means, to_live.value, bounds["live"], suite.margin, suite.advisory, *turned, p_worse)
+    told = f"{suite.name}: not worse ({_words(to_live.value, bounds['live'], suite.margin)})"
+    worst = SuiteFinding(suite.name, Verdict.PROMOTE, told, compared)
     for whom, margin in (("live", suite.margin), ("base", suite.margin * settings.base_margins)):
-        change = changes[whom][0]
-        bound = change.lower_bound(settings.suite_alpha)
+        change, bound = changes[whom][0], bounds[whom]
         if bound >= -margin:
             continue
         told = f"{suite.name}: {_words(change.value, bound, margin)} against {whom}"

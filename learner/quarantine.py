@@ -30,7 +30,7 @@ async def quarantine(context: Context, name: str, actor: str, reason: str) -> Ad
     failpoint("quarantine:loaded")
 
     async def write(connection: AsyncConnection) -> Adapter:
-        found = await _select(connection, name)
+        found = await release.find_adapter(connection, name)
         if found.state in GONE:
             raise StageError(f"{name} is {found.state.value} already")
         if found.state is AdapterState.LIVE:
@@ -44,7 +44,7 @@ async def quarantine(context: Context, name: str, actor: str, reason: str) -> Ad
             await canaries.end_canary(connection, tried, ended, AdapterState.QUARANTINED, actor, reason, context.clock())
         await adapters.update_adapter_state(connection, name, AdapterState.QUARANTINED)
         await audit.insert_audit(connection, actor, "quarantine", name, reason, context.clock())
-        return await _select(connection, name)
+        return await release.find_adapter(connection, name)
 
     with release.deciding():
         done = await context.database.write(write)
@@ -61,25 +61,18 @@ async def restore(context: Context, name: str, actor: str, reason: str) -> Adapt
     _check_reason(reason)
 
     async def write(connection: AsyncConnection) -> Adapter:
-        found = await _select(connection, name)
+        found = await release.find_adapter(connection, name)
         if found.state is not AdapterState.QUARANTINED:
             raise StageError(f"{name} is {found.state.value}, expected a quarantined version")
         answered = await pointer.was_live(connection, name) or await canaries.select_canary(connection, name) is not None
         await adapters.update_adapter_state(connection, name, AdapterState.RETIRED if answered else AdapterState.REJECTED)
         await audit.insert_audit(connection, actor, "restore", name, reason, context.clock())
-        return await _select(connection, name)
+        return await release.find_adapter(connection, name)
 
     done = await context.database.write(write)
     failpoint("restore:committed")
     await release.tell(context)
     return done
-
-
-async def _select(connection: AsyncConnection, name: str) -> Adapter:
-    found = await adapters.select_adapter(connection, name)
-    if found is None:
-        raise StageError(f"there is no adapter {name!r}")
-    return found
 
 
 def _check_reason(reason: str) -> None:

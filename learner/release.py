@@ -122,14 +122,20 @@ async def roll_back(context: Context, actor: str, to: str | None = None) -> Rele
 
 
 async def _select_retired(context: Context, name: str) -> str:
-    adapter = await context.database.read(lambda connection: adapters.select_adapter(connection, name))
-    if adapter is None:
-        raise StageError(f"there is no adapter {name!r}")
+    adapter = await context.database.read(lambda connection: find_adapter(connection, name))
     if adapter.state is not AdapterState.RETIRED:
         raise StageError(f"{name} is {adapter.state.value}, expected a retired version")
     if adapter.tainted_at_s is not None:
         raise StageError(f"{name} learnt from somebody who is forgotten: it does not come back")
     return name
+
+
+async def find_adapter(connection: AsyncConnection, name: str) -> Adapter:
+    """The adapter of this name. Raises `StageError` where there is none."""
+    found = await adapters.select_adapter(connection, name)
+    if found is None:
+        raise StageError(f"there is no adapter {name!r}")
+    return found
 
 
 async def go_live(

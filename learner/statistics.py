@@ -100,6 +100,12 @@ def p_more_lost(won: int, lost: int) -> float:
     return float(stats.binomtest(lost, won + lost, 0.5, alternative="greater").pvalue) if won + lost else 1.0
 
 
+def share_interval(hits: int, trials: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share (Clopper and Pearson 1934)."""
+    found = stats.binomtest(hits, trials).proportion_ci(0.95, "exact")
+    return float(found.low), float(found.high)
+
+
 def spend(found: Sequence[bool], error: float) -> float:
     """The one-sided error that the next of a row of tests may have, after tests of which some found something.
 

@@ -14,6 +14,7 @@ from service.problem import Problem
 from storage import adapters, lineage
 from storage.database import Database
 from storage.lineage import Link
+from storage.records import Adapter
 
 MANY = 1000
 
@@ -41,6 +42,14 @@ class Learners(Struct, frozen=True):
     adapters: list[str]
 
 
+async def known_adapter(connection: AsyncConnection, name: str) -> Adapter:
+    """The adapter of this name. Raises `not_found`."""
+    found = await adapters.select_adapter(connection, name)
+    if found is None:
+        raise Problem("not_found", f"there is no adapter {name!r}")
+    return found
+
+
 @get("/adapters/{name:str}")
 async def show_adapter(name: FromPath[str], database: NamedDependency[Database]) -> Lineage:
     """The chain from an adapter to base."""
@@ -60,8 +69,7 @@ async def list_lessons(
     """A page of the messages that an adapter learnt from, itself or through those it descends from, by id."""
 
     async def look(connection: AsyncConnection) -> list[str]:
-        if await adapters.select_adapter(connection, name) is None:
-            raise Problem("not_found", f"there is no adapter {name!r}")
+        await known_adapter(connection, name)
         return await lineage.select_messages_of_adapter(connection, name, after=after, limit=limit + 1)
 
     found = await database.read(look)

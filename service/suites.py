@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
 from msgspec import Meta, Struct
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context
 from learner.evaluate.calibrate import calibrate
@@ -23,8 +23,8 @@ from learner.evaluate.versions import SuiteMean, VersionsCompared, compare_versi
 from learner.jobs import JobError
 from learner.release import live_release
 from service.data import note
+from service.lineage import known_adapter
 from service.problem import Problem
-from storage import adapters
 
 
 class SuitesRun(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +65,7 @@ async def run_suites(
     """Returns once a version is scored on whatever it was not scored on before: at once, or after some minutes."""
     wanted = data or SuitesRun()
     adapter = wanted.adapter or (await live_release(context)).adapter
-    await _check_known(context, adapter)
+    await context.database.read(lambda connection: known_adapter(connection, adapter))
     with _told():
         select_suites(context, wanted.suites)
         unjudged = await score_versions(context, [adapter], wanted.suites)
@@ -80,7 +80,7 @@ async def compare(
 ) -> VersionsCompared:
     """Version `b` against version `a`, by the scores that there are; what was not scored is inconclusive."""
     for name in (a, b):
-        await _check_known(context, name)
+        await context.database.read(partial(known_adapter, name=name))
     with _told():
         return await compare_versions(context, a, b, suite or [])
 
@@ -97,14 +97,6 @@ async def calibrate_judge(
     detail = f"{found.agreed} of {found.pairs} pairs, {found.ties} ties, bound {found.bound:.3f}"
     await note(context.database, clock(), "suites.calibrate", found.model, detail)
     return found
-
-
-async def _check_known(context: Context, name: str) -> None:
-    async def select(connection: AsyncConnection) -> bool:
-        return await adapters.select_adapter(connection, name) is not None
-
-    if not await context.database.read(select):
-        raise Problem("not_found", f"there is no adapter {name!r}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from storage.records import Cycle, CycleState, Stage, StageName
 from storage.rows import insert, insert_numbered, select_all, select_number, select_one
 from storage.tables import cycles, stages
 
-LEARNT = (CycleState.STAGED, CycleState.PROMOTED, CycleState.REJECTED)
+LEARNT = (CycleState.STAGED, CycleState.PROMOTED, CycleState.REJECTED)  # after these a cycle's evidence does not come again
 ORDER = {name: number for number, name in enumerate(StageName)}
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import insert_missing
-from storage.records import CycleState, Decision, MessageStatus, Review
+from storage.cycles import LEARNT
+from storage.records import Decision, MessageStatus, Review
 from storage.rows import select_all, select_place
 from storage.tables import cycles, dataset_rows, datasets, messages, people, reviews
 
 TAUGHT = ("train", "heldout")  # splits of rows that were learnt from or judged by
-USED_UP = (CycleState.STAGED, CycleState.PROMOTED, CycleState.REJECTED)  # after which a cycle's evidence does not come again
 MANY = 5000  # values in one statement, below what either database takes
 
 HELD_AGAIN = (
@@ -146,7 +146,7 @@ def _is_used() -> ColumnElement[bool]:
         select(dataset_rows.c.message_id)
         .join(datasets, datasets.c.id == dataset_rows.c.dataset_id)
         .join(cycles, cycles.c.id == datasets.c.cycle_id)
-        .where(dataset_rows.c.message_id == reviews.c.message_id, dataset_rows.c.split.in_(TAUGHT), cycles.c.state.in_(USED_UP))
+        .where(dataset_rows.c.message_id == reviews.c.message_id, dataset_rows.c.split.in_(TAUGHT), cycles.c.state.in_(LEARNT))
         .exists()
     )
 

@@ -24,7 +24,7 @@ async def known_scores(context: Context, models: Sequence[str], suites: Sequence
 
     async def select(connection: AsyncConnection) -> Scores:
         found: Scores = {model: {} for model in models}
-        for model in models:
+        for model in found:
             for suite in suites:
                 scores = await evaluations.select_scores(connection, model, suite.name, suite.sha256)
                 if scores is not None:
@@ -34,9 +34,8 @@ async def known_scores(context: Context, models: Sequence[str], suites: Sequence
     return await context.database.read(select)
 
 
-async def compared_scores(context: Context, suites: Sequence[Suite], candidate: str, live: str) -> list[SuiteScores]:
-    """What there is to compare two versions by, and base: what is missing in the database stays missing."""
-    known = await known_scores(context, [candidate, live, BASE], suites)
+def pair_scores(known: Scores, suites: Sequence[Suite], candidate: str, live: str, base: str = BASE) -> list[SuiteScores]:
+    """What there is to compare two versions by, and base, of what is known of all three; what is not stays missing."""
     return [
         SuiteScores(
             name=suite.name,
@@ -46,7 +45,7 @@ async def compared_scores(context: Context, suites: Sequence[Suite], candidate: 
             items=tuple(item.id for item in suite.items),
             live=known[live].get(suite.name, {}),
             candidate=known[candidate].get(suite.name, {}),
-            base=known[BASE].get(suite.name, {}),
+            base=known[base].get(suite.name, {}),
             families=tuple(item.family for item in suite.items),
             advisory=suite.header.advisory,
             limits=LIMITS[suite.header.kind],

@@ -18,7 +18,7 @@ from learner.adapter import BASE, AdapterError
 from learner.context import Context, StageError
 from learner.engine import EngineError
 from learner.evaluate.budget import spend_on
-from learner.evaluate.kept import compared_scores
+from learner.evaluate.kept import known_scores, pair_scores
 from learner.evaluate.scoring import score_missing
 from learner.evaluate.suite import Suite, SuiteError
 from learner.gate import Case, Verdict, VoteScore, judge_votes
@@ -99,11 +99,12 @@ async def _score_votes(context: Context, cycle: Cycle, rows_file: Path, candidat
 async def cases(context: Context, evaluated: Evaluated) -> dict[str, Case]:
     """The gate's input for each candidate: without scores of its suites where the votes refused it before."""
     suites, failure = _unchanged_suites(context, evaluated)
+    known = await known_scores(context, [*evaluated.scored, evaluated.live, BASE], suites)
     return {
         name: Case([], [], failure=failure)
         if failure
         else Case(
-            await compared_scores(context, suites, name, evaluated.live) if name in evaluated.scored else [],
+            pair_scores(known, suites, name, evaluated.live) if name in evaluated.scored else [],
             evaluated.votes_on(name),
             evaluated.vote_alpha,
         )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from learner import release
 from learner.context import CYCLES, Context
-from learner.evaluate.kept import compared_scores, known_scores
+from learner.evaluate.kept import known_scores, pair_scores
 from learner.evaluate.scoring import score_missing
 from learner.evaluate.suite import Item, Suite, load_suites
-from learner.gate import SuiteFinding, Verdict, compare_suite
+from learner.gate import SuiteFinding, Verdict, compare_suite, worst_of
 
 MOST_MOVED = 10  # items that are told of a suite whose scores are not only 0 and 1
 
@@ -83,10 +82,10 @@ async def compare_versions(context: Context, before: str, after: str, names: Col
     A suite that was not scored is inconclusive. Raises as `mean_scores` does.
     """
     suites = select_suites(context, names)
-    pairs = zip(suites, await compared_scores(context, suites, after, before), strict=True)
+    known = await known_scores(context, [after, before], suites)
     compared = []
-    for suite, scores in pairs:
-        finding = compare_suite(replace(scores, base=scores.live), context.settings.gate)
+    for suite, scores in zip(suites, pair_scores(known, suites, after, before, base=before), strict=True):
+        finding = compare_suite(scores, context.settings.gate)
         moves = moved(suite.items, scores.live, scores.candidate)
         compared.append(Compared(suite.header.kind, suite.sha256, len(suite.items), suite.header.advisory, finding, moves))
     return VersionsCompared(before, after, overall(compared), compared)
@@ -114,8 +113,7 @@ def moved(items: Sequence[Item], before: Mapping[str, float], after: Mapping[str
 
 def overall(compared: Sequence[Compared]) -> Verdict:
     """Worse on one suite is worse. Advisory suites are not asked; where no other is left there is no verdict."""
-    verdicts = {one.finding.verdict for one in compared if not one.advisory} or {Verdict.INCONCLUSIVE}
-    return next(verdict for verdict in (Verdict.REJECT, Verdict.INCONCLUSIVE, Verdict.PROMOTE) if verdict in verdicts)
+    return worst_of([one.finding.verdict for one in compared if not one.advisory] or [Verdict.INCONCLUSIVE])
 
 
 def _mean(scores: Mapping[str, float]) -> float | None:

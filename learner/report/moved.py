@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from learner.gate import MIN_PEOPLE_OF_A_KIND, VoteScore
 from learner.report.document import Moved
 from learner.rows import RowKind
+from learner.statistics import estimate_mean
 from storage.heldout import HeldOut
 
 
@@ -34,12 +34,5 @@ def _groups(vote: VoteScore, known: Mapping[str, HeldOut]) -> Iterator[tuple[int
 
 
 def _moved(kind: str, votes: Sequence[VoteScore]) -> Moved:
-    changes: defaultdict[str, list[float]] = defaultdict(list)
-    for vote in votes:
-        changes[vote.person_id].append(vote.candidate - vote.live)
-    total, count = math.fsum(change for own in changes.values() for change in own), len(votes)
-    mean = total / count
-    without = [(total - math.fsum(own)) / (count - len(own)) for own in changes.values() if count > len(own)]
-    people = len(changes)
-    error = math.sqrt((people - 1) / people * math.fsum((estimate - mean) ** 2 for estimate in without))
-    return Moved(kind, count, people, mean, error)
+    mean = estimate_mean([vote.candidate - vote.live for vote in votes], [vote.person_id for vote in votes])
+    return Moved(kind, len(votes), mean.groups, mean.value, mean.error)

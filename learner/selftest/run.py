@@ -13,7 +13,9 @@ Each is judged by the gate's own `decide`, and beside it by the plain rule that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from msgspec import Struct
@@ -22,14 +24,15 @@ from numpy.random import Generator
 from scipy import stats
 
 from learner.config import GateSettings
-from learner.gate import Case, SuiteScores, Verdict, decide, judge_votes
+from learner.gate import Case, SuiteScores, Verdict, VoteScore, decide, judge_votes
 from learner.selftest.draw import People, draw_suite, draw_votes, estimate_gain, people_of
 from learner.selftest.measured import Measured, Pair
 from learner.selftest.tamper import tamper
-from learner.statistics import spend
+from learner.statistics import share_interval, spend
 
 POWER = 0.8  # with which a gain that counts as detectable is found
 CYCLES = 20  # of a row that has nothing to find
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Wrong(Struct, frozen=True):
@@ -64,9 +67,26 @@ class _Count:
         self.gate += promoted is self._is_wrong
         self.greedy += _mean_beats_mean(case) is self._is_wrong
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        return _interval(self.gate, self.trials)
+
+@dataclass
+class _Source:
+    """What candidates are drawn from: a measured pair, as many people as it has out of all there are, and a gain."""
+
+    pair: Pair
+    people: People
+    voters: int
+    gain: float = 0.0  # twice what such votes can detect
+
+    def votes(self, chance: Generator, gain: float = 0.0) -> list[VoteScore]:
+        return draw_votes(self.people, self.voters, chance, gain)
+
+    def suites(self, chance: Generator, lost: Mapping[str, float] = NOTHING) -> list[SuiteScores]:
+        """Truly unchanged, but for what is lost."""
+        return [draw_suite(suite, chance, lost.get(suite.name, 0.0)) for suite in self.pair.suites]
+
+
+Plant = Callable[[_Source, Generator], Case]
+Plan = tuple[str, Sequence[_Source], Plant]
 
 
 def run_selftest(
@@ -76,41 +96,42 @@ def run_selftest(
 
     `advance` hears how many kinds of how many are done.
     """
-    chance = np.random.default_rng(seed)
-    sound = [pair for pair in measured.pairs if not pair.hollow]
-    unmoved = people_of(sound, unmoved=True)
-    plans = list(_plants(measured, sound, unmoved, settings))
+    chance, alpha = np.random.default_rng(seed), spend([], settings.promote_error)
+    pairs = [pair for pair in measured.pairs if not pair.hollow]
+    unmoved = people_of(pairs, unmoved=True)
+    sound = [_Source(pair, unmoved, _voters(pair), 2 * detectable_gain(pair, alpha)) for pair in pairs]
+    plans = list(_plans(measured, sound, alpha))
     counts, rows = {"null": _Count(promote_is_wrong=True)}, 0
     for number in range(trials):
-        rows += _run_nulls(sound[number % len(sound)], unmoved, chance, settings, counts["null"])
-    for done, (kind, pairs, plant) in enumerate(plans, 1):
+        rows += _run_nulls(sound[number % len(sound)], chance, settings, counts["null"])
+    for done, (kind, sources, plant) in enumerate(plans, 1):
         if advance is not None:
             advance(done, len(plans) + 1)
         counts[kind] = _Count(promote_is_wrong=kind != "better")
         for number in range(trials):
-            case = plant(pairs[number % len(pairs)], chance)
+            case = plant(sources[number % len(sources)], chance)
             counts[kind].add(case, _promotes(case, settings))
     rates = _split({kind: count.gate / count.trials for kind, count in counts.items()})
     return SelfTest(
         trials,
         rates.false_promote,
         rates.false_reject,
-        intervals={kind: count.interval for kind, count in counts.items()},
+        intervals={kind: share_interval(count.gate, count.trials) for kind, count in counts.items()},
         cycles=CYCLES,
         null_over_cycles=rows / trials,
-        null_over_cycles_interval=_interval(rows, trials),
+        null_over_cycles_interval=share_interval(rows, trials),
         greedy=_split({kind: count.greedy / count.trials for kind, count in counts.items()}),
     )
 
 
-def _run_nulls(pair: Pair, unmoved: People, chance: Generator, settings: GateSettings, count: _Count) -> bool:
+def _run_nulls(source: _Source, chance: Generator, settings: GateSettings, count: _Count) -> bool:
     """A row of cycles with nothing to find; whether anything went live."""
     found: list[bool] = []
     for _ in range(CYCLES):
-        case = Case([], draw_votes(unmoved, _voters(pair), chance), spend(found, settings.promote_error))
+        case = Case([], source.votes(chance), spend(found, settings.promote_error))
         gain, _, _ = judge_votes(case.votes, case.vote_alpha, settings)
         if gain is None or gain.delta > 0:  # otherwise neither rule asks the suites
-            case = replace(case, suites=[draw_suite(suite, chance, 0.0) for suite in pair.suites])
+            case = replace(case, suites=source.suites(chance))
         found.append(_promotes(case, settings))
         count.add(case, found[-1])
     return any(found)
@@ -120,32 +141,23 @@ def _promotes(case: Case, settings: GateSettings) -> bool:
     return decide(case, settings).verdict is Verdict.PROMOTE
 
 
-Plant = Callable[[Pair, Generator], Case]
+def _plans(measured: Measured, sound: Sequence[_Source], alpha: float) -> Iterator[Plan]:
+    def better(source: _Source, chance: Generator, lost: Mapping[str, float] = NOTHING) -> Case:
+        suites = source.suites(chance, lost)
+        return Case(suites, source.votes(chance, source.gain), alpha)
 
+    def degraded(source: _Source, chance: Generator) -> Case:
+        suite = source.pair.suites[chance.integers(len(source.pair.suites))]
+        return better(source, chance, {suite.name: -2 * suite.margin})
 
-Plan = tuple[str, Sequence[Pair], Plant]
-
-
-def _plants(measured: Measured, sound: Sequence[Pair], unmoved: People, settings: GateSettings) -> Iterator[Plan]:
-    alpha = spend([], settings.promote_error)
-
-    def better(pair: Pair, chance: Generator, lost: dict[str, float] | None = None) -> Case:
-        gain = 2 * detectable_gain(pair, alpha)
-        suites = [draw_suite(suite, chance, (lost or {}).get(suite.name, 0.0)) for suite in pair.suites]
-        return Case(suites, draw_votes(unmoved, _voters(pair), chance, gain), alpha)
-
-    def degraded(pair: Pair, chance: Generator) -> Case:
-        suite = pair.suites[chance.integers(len(pair.suites))]
-        return better(pair, chance, {suite.name: -2 * suite.margin})
-
-    def as_measured(pair: Pair, chance: Generator) -> Case:
-        suites = [draw_suite(suite, chance, None) for suite in pair.suites]
-        return Case(suites, draw_votes(people_of([pair], unmoved=False), _voters(pair), chance), alpha)
+    def as_measured(source: _Source, chance: Generator) -> Case:
+        suites = [draw_suite(suite, chance, None) for suite in source.pair.suites]
+        return Case(suites, source.votes(chance), alpha)
 
     yield "degraded", sound, degraded
-    if hollow := [pair for pair in measured.pairs if pair.hollow]:
+    if hollow := [_Source(pair, people_of([pair], unmoved=False), _voters(pair)) for pair in measured.pairs if pair.hollow]:
         yield "hollow", hollow, as_measured
-    yield "tampered", sound, lambda pair, chance: tamper(better(pair, chance), chance)
+    yield "tampered", sound, lambda source, chance: tamper(better(source, chance), chance)
     yield "better", sound, better
 
 
@@ -171,11 +183,6 @@ def _mean_beats_mean(case: Case) -> bool:
 def _mean_change(suite: SuiteScores) -> float:
     known = [suite.candidate[item] - suite.live[item] for item in suite.items if item in suite.candidate]
     return float(np.nanmean(known)) if known else 0.0
-
-
-def _interval(wrong: int, trials: int) -> tuple[float, float]:
-    found = stats.binomtest(wrong, trials).proportion_ci(0.95, "exact")
-    return float(found.low), float(found.high)
 
 
 def _split(rates: dict[str, float]) -> Wrong:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from service.client import TRANSFER_TIMEOUT_S, Client
 from service.commands.junit import write_junit
-from service.commands.terminal import Commands, Failure, command, show
+from service.commands.terminal import Commands, command, show, writing
 
 EXITS = {"promote": 0, "reject": 1, "inconclusive": 2}
 WORDS = {"promote": "not worse", "reject": "worse", "inconclusive": "inconclusive"}
@@ -53,10 +53,8 @@ def _compare(arguments: argparse.Namespace) -> None:
         query = urlencode([("a", arguments.a), ("b", arguments.b), *(("suite", name) for name in arguments.suite)])
         compared = client.get(f"/api/suites/compare?{query}")
     if arguments.junit is not None:
-        try:
+        with writing(arguments.junit):
             write_junit(arguments.junit, compared)
-        except OSError as error:
-            raise Failure(f"{arguments.junit} cannot be written ({error.strerror}): expected a file that can be made") from error
     show(arguments, compared, _compared_lines)
     sys.exit(EXITS[compared["verdict"]])
 
@@ -71,9 +69,13 @@ def _suite_lines(one: dict[str, Any]) -> list[str]:
     told = WORDS[finding["verdict"]]
     if (found := finding["comparison"]) is None:
         return [f"  {finding['name']:<20} {told}: {finding['reason']}{advisory}"]
-    means = f"{found['live']:>8.4f} -> {found['candidate']:.4f}"
-    bounds = f"{found['delta']:+.4f}, bound {found['lower_bound']:+.4f} of {-found['margin']:+.4f}"
-    lines = [f"  {finding['name']:<20} {means}  {bounds}  {told}{advisory}"]
+    lines = [f"  {finding['name']:<20} {told_change(found)}  {told}{advisory}"]
     return lines + [
         f"      {move['item']:<24} {move['before']:.3f} -> {move['after']:.3f}  {move['topic']}" for move in one["moves"]
     ]
+
+
+def told_change(found: dict[str, Any]) -> str:
+    """The mean score before and after, and the bound of the change beside the margin."""
+    means = f"{found['live']:>8.4f} -> {found['candidate']:.4f}"
+    return f"{means}  {found['delta']:+.4f}, bound {found['lower_bound']:+.4f} of {-found['margin']:+.4f}"

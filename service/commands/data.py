@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.client import Client
 from service.commands import dataset, documents, review
-from service.commands.terminal import Commands, Failure, command, group, show
+from service.commands.terminal import Commands, Failure, command, group, show, writing
 from storage.interchange.incoming import ImportLayout
 from storage.interchange.outgoing import ExportLayout
 
@@ -52,11 +52,10 @@ def _write(chunks: Iterator[bytes], file: Path, arguments: argparse.Namespace) -
     """Under another name until it is whole, so that half a file is not taken for an export."""
     part = file.with_name(f"{file.name}.part")
     try:
-        with part.open("wb") as stream:
-            lines = _copy(chunks, stream, arguments)
-        os.replace(part, file)
-    except OSError as error:
-        raise Failure(f"{file} cannot be written ({error.strerror}): expected a file that can be made") from error
+        with writing(file):
+            with part.open("wb") as stream:
+                lines = _copy(chunks, stream, arguments)
+            os.replace(part, file)
     finally:
         part.unlink(missing_ok=True)
     return lines

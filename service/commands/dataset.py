@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from service.client import Client
-from service.commands.terminal import Commands, Failure, command, group, show
+from service.commands.terminal import Commands, Failure, command, group, show, writing
 from storage.records import DocumentKind
 from storage.texts import ANSWER
 
@@ -63,10 +63,8 @@ def _draw(stats: Stats, file: Path) -> None:
     from learner.corpora.picture import draw
 
     drawn = draw(stats, "svg" if file.suffix == ".svg" else "png")
-    try:
+    with writing(file):
         file.write_bytes(drawn)
-    except OSError as error:
-        raise Failure(f"{file} cannot be written ({error.strerror}): expected a file that can be made") from error
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,13 @@ def _selftest(arguments: argparse.Namespace) -> None:
         measured = load_measured(arguments.measured)
     except NothingMeasured as error:
         raise Failure(str(error)) from error
-    found = run_selftest(measured, load_config(default_home()).learner.gate, _positive(arguments.trials), arguments.seed)
+    settings, trials = load_config(default_home()).learner.gate, _positive(arguments.trials)
+    found = run_selftest(measured, settings, trials, arguments.seed, _tell)
     show(arguments, found, _selftest_lines)
+
+
+def _tell(done: int, of: int) -> None:
+    print(f"{done} of {of} kinds of candidates are judged", file=sys.stderr, flush=True)
 
 
 def _selftest_lines(found: SelfTest) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from service.client import Client
-from service.commands.terminal import Commands, Failure, command, group, show
+from service.commands.terminal import Commands, Failure, command, group, show, writing
 
 
 def add(commands: Commands) -> None:
@@ -33,10 +33,8 @@ def _demonstrations(arguments: argparse.Namespace) -> None:
 
     shown = demonstrations(_load(arguments.file))
     lines = [msgspec.json.encode({"messages": one.content}) + b"\n" for one in shown]
-    try:
+    with writing(arguments.out):
         arguments.out.write_bytes(b"".join(lines))
-    except OSError as error:
-        raise Failure(f"{arguments.out} cannot be written ({error.strerror}): expected a file that can be made") from error
     hint = f"ratchet data import {arguments.out} --kind demonstration --domain refusals"
     document = {"file": str(arguments.out), "demonstrations": len(shown)}
     show(arguments, document, lambda done: [f"{done['demonstrations']} written; next: {hint}"])

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.client import Client
+from service.commands.comparison import told_change
 from service.commands.terminal import Commands, Failure, command, show
 
 LINE_COLUMNS = 120  # of the paragraph
@@ -78,10 +79,8 @@ def _tried_line(one: dict[str, Any]) -> str:
 
 
 def _suite_line(one: dict[str, Any]) -> str:
-    means = f"{one['live']:>8.4f} -> {one['candidate']:.4f}"
-    bounds = f"{one['delta']:+.4f}, bound {one['lower_bound']:+.4f} of {-one['margin']:+.4f}"
     turned = f"{one['won']} won, {one['lost']} lost"
-    return f"  {one['name']:<20} {means}  {bounds}  {turned}{'  (advisory)' if one['advisory'] else ''}"
+    return f"  {one['name']:<20} {told_change(one)}  {turned}{'  (advisory)' if one['advisory'] else ''}"
 
 
 def _path_lines(path: dict[str, Any]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,6 +30,15 @@ def command(commands: Commands, name: str, run: Command, about: str, json: bool 
     if json:
         parser.add_argument("--json", action="store_true", help="one JSON document for programs")
     return parser
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Inside, a file that cannot be written ends the command."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{file} cannot be written ({error.strerror}): expected a file that can be made") from error
 
 
 def show(arguments: argparse.Namespace, document: Any, lines: Callable[[Any], list[str]]) -> None:
