@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import WEIGHTS, make_zero_adapter
 from learner.context import Context
@@ -19,9 +17,8 @@ from learner.evaluate.suite import Suite, freeze, load_suites, write_suite
 from learner.gate import Choice, Verdict, choose
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.spec import Probe
-from storage import adapters, cycles, datasets
-from storage.records import Adapter, AdapterState, Cycle, Dataset
 from tests.conftest import Service
+from tests.learner.world import offer
 
 RANK, ITEMS, PEOPLE = 16, 16, 4
 SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
@@ -67,19 +64,9 @@ def plant(context: Context, name: str, noise: float) -> Path:
 
 async def judge(context: Context, name: str) -> Choice:
     """What becomes of a candidate whose folder is there, as a cycle's last stages have it."""
-    rows, folder = context.home / "rows.jsonl", context.artifacts.adapter_dir(name)
-    sha256, path = context.artifacts.sha256_of(folder), str(folder.relative_to(context.home))
-    made = Adapter(name, "base", None, None, sha256, path, AdapterState.CANDIDATE, 2.0)
-
-    async def insert(connection: AsyncConnection) -> Cycle:
-        cycle = await cycles.insert_cycle(connection, "test", "mixed", 1.0)
-        dataset = Dataset(name, cycle.id, rows.name, 1, 1.0, {}, hashlib.sha256(rows.read_bytes()).hexdigest())
-        await datasets.insert_dataset(connection, dataset, [])
-        await adapters.insert_adapter(connection, made)
-        return cycle
-
-    cycle = await context.database.write(insert)
-    evaluated = await evaluate(context, cycle, name, {name: [await probe(context, name, folder)]}, "base")
+    cycle, dataset_id = await offer(context, name, context.home / "rows.jsonl")
+    probes = {name: [await probe(context, name, context.artifacts.adapter_dir(name))]}
+    evaluated = await evaluate(context, cycle, dataset_id, probes, "base")
     return choose(await cases(context, evaluated), context.settings.gate)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,10 +23,9 @@ from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.gate import Choice, Verdict, choose
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.spec import Probe
-from storage import adapters, cycles, datasets
-from storage.records import Adapter, AdapterState, Cycle, Dataset
+from storage.records import Cycle
 from tests.faults.scripted_engine import ScriptedEngine, hang, scripted_engine
-from tests.learner.world import learner
+from tests.learner.world import learner, offer
 
 CANDIDATE = "r1-00000001"
 PROBE = [11, 12, 13, 14]
@@ -40,6 +39,7 @@ class Stage:
     context: Context
     engine: ScriptedEngine
     cycle: Cycle
+    dataset_id: str
     suites: Path
 
     async def judge(self) -> tuple[Evaluated, Choice]:
@@ -49,7 +49,7 @@ class Stage:
     async def evaluate(self) -> Evaluated:
         served = [[self.engine.logprob(name, token) for token in PROBE[1:]] for name in ("base", CANDIDATE)]
         probes = {CANDIDATE: [Probe(PROBE, *served)]}
-        return await evaluate(self.context, self.cycle, "d1", probes, "base")
+        return await evaluate(self.context, self.cycle, self.dataset_id, probes, "base")
 
     async def decide(self, evaluated: Evaluated) -> Choice:
         return choose(await cases(self.context, evaluated), self.context.settings.gate)
@@ -95,28 +95,14 @@ async def stage(tmp_path: Path, model_dir: Path, base: Path) -> AsyncIterator[St
             train=msgspec.structs.replace(context.settings.train, rank=16),
             evaluation_time_limit_s=120,
         )
-        yield Stage(context, engine, await furnish(context), tmp_path / "suites")
+        yield Stage(context, engine, *await furnish(context), tmp_path / "suites")
 
 
-async def furnish(context: Context) -> Cycle:
+async def furnish(context: Context) -> tuple[Cycle, str]:
     """A cycle with its dataset and its candidate."""
-    file = context.home / "rows.jsonl"
-    write_rows(file, votes())
-    folder = context.artifacts.adapter_dir(CANDIDATE)
-    folder.mkdir()
-    for part in context.artifacts.adapter_dir("base").iterdir():
-        (folder / part.name).write_bytes(part.read_bytes())
-    sha256, path = context.artifacts.sha256_of(folder), str(folder.relative_to(context.home))
-
-    async def insert(connection: AsyncConnection) -> Cycle:
-        cycle = await cycles.insert_cycle(connection, "test", "mixed", 1.0)
-        hashed = hashlib.sha256(file.read_bytes()).hexdigest()
-        await datasets.insert_dataset(connection, Dataset("d1", cycle.id, "rows.jsonl", 16, 1.0, {}, hashed), [])
-        made = Adapter(CANDIDATE, "base", cycle.id, "d1", sha256, path, AdapterState.CANDIDATE, 2.0)
-        await adapters.insert_adapter(connection, made)
-        return cycle
-
-    return await context.database.write(insert)
+    write_rows(context.home / "rows.jsonl", votes())
+    shutil.copytree(context.artifacts.adapter_dir("base"), context.artifacts.adapter_dir(CANDIDATE))
+    return await offer(context, CANDIDATE, context.home / "rows.jsonl")
 
 
 Spoil = Callable[[Stage], Awaitable[tuple[Evaluated, Choice]]]
@@ -175,7 +161,7 @@ async def gives_more_than_certainty(stage: Stage) -> tuple[Evaluated, Choice]:
 async def was_of_another_adapter(stage: Stage) -> tuple[Evaluated, Choice]:
     served = [[stage.engine.logprob(name, token) for token in PROBE[1:]] for name in ("base", CANDIDATE)]
     stage.engine.serves = {CANDIDATE: "base"}
-    evaluated = await evaluate(stage.context, stage.cycle, "d1", {CANDIDATE: [Probe(PROBE, *served)]}, "base")
+    evaluated = await evaluate(stage.context, stage.cycle, stage.dataset_id, {CANDIDATE: [Probe(PROBE, *served)]}, "base")
     return evaluated, await stage.decide(evaluated)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.config import CurateSettings, LearnerSettings, TrainSettings, TrustSettings
 from learner.context import Context
-from storage import adapters, release
+from storage import adapters, cycles, datasets, release
 from storage.artifacts import Artifacts
 from storage.conversations import insert_conversation, insert_messages
 from storage.database import Database
@@ -22,6 +23,8 @@ from storage.records import (
     Adapter,
     AdapterState,
     Conversation,
+    Cycle,
+    Dataset,
     Feedback,
     FeedbackKind,
     Message,
@@ -119,3 +122,20 @@ async def make_live(context: Context, name: str, parent: str | None, dataset_id:
 
     await context.database.write(go)
     await context.engine.load(name, folder)
+
+
+async def offer(context: Context, name: str, rows_file: Path) -> tuple[Cycle, str]:
+    """Records a cycle with its dataset, and a candidate of it whose folder is there: the cycle, and the dataset's id."""
+    folder, dataset_id = context.artifacts.adapter_dir(name), f"dataset of {name}"
+    sha256, path = context.artifacts.sha256_of(folder), str(folder.relative_to(context.home))
+    hashed = hashlib.sha256(rows_file.read_bytes()).hexdigest()
+
+    async def insert(connection: AsyncConnection) -> Cycle:
+        cycle = await cycles.insert_cycle(connection, "test", "mixed", 1.0)
+        dataset = Dataset(dataset_id, cycle.id, str(rows_file.relative_to(context.home)), 1, 1.0, {}, hashed)
+        await datasets.insert_dataset(connection, dataset, [])
+        made = Adapter(name, "base", cycle.id, dataset_id, sha256, path, AdapterState.CANDIDATE, 2.0)
+        await adapters.insert_adapter(connection, made)
+        return cycle
+
+    return await context.database.write(insert), dataset_id

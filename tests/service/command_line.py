@@ -16,6 +16,8 @@ import uvicorn
 from litestar import Litestar
 
 from service.cli import main
+from storage.audit import select_audit
+from storage.database import Database
 
 T = TypeVar("T")
 LIMIT_S = 60
@@ -57,7 +59,7 @@ def serve(app: Litestar) -> Iterator[Served]:
     loops: list[asyncio.AbstractEventLoop] = []
     app.on_startup.append(lambda: loops.append(asyncio.get_running_loop()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -69,3 +71,9 @@ def serve(app: Litestar) -> Iterator[Served]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def audited(served: Served, database: Database) -> list[str]:
+    """What was done there, oldest first."""
+    entries = served.call(database.read(lambda connection: select_audit(connection, 20)))
+    return [f"{one.action} {one.subject}: {one.detail}" for one in reversed(entries)]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import uvicorn
 from litestar import Litestar, Router
 from litestar.di import Provide
 
@@ -25,9 +21,9 @@ from service import documents
 from service.cli import main
 from service.problem import respond
 from storage.artifacts import Artifacts
-from storage.audit import select_audit
 from storage.database import Database
 from tests.databases import Place
+from tests.service.command_line import Served, audited, serve
 
 ABOUT = {"domain": "general", "language": "en", "source": "a book", "licence": "CC0-1.0"}
 ROWS = b'{"prompt": "2+2?", "completion": "4"}\n{"prompt": "3+3?", "completion": "6"}\nbad\n'
@@ -36,14 +32,11 @@ ROWS = b'{"prompt": "2+2?", "completion": "4"}\n{"prompt": "3+3?", "completion":
 class Desk:
     """A service that takes documents, and nothing else."""
 
-    def __init__(self, url: str, home: Path, app: Litestar) -> None:
-        self.url, self.home, self._state = url, home, app.state
+    def __init__(self, served: Served, home: Path, database: Database) -> None:
+        self.url, self.home, self._served, self._database = served.url, home, served, database
 
     def audited(self) -> list[str]:
-        """What was done, oldest first."""
-        reading = self._state.database.read(lambda connection: select_audit(connection, 20))
-        entries = asyncio.run_coroutine_threadsafe(reading, self._state.loop).result(60)
-        return [f"{one.action} {one.subject}: {one.detail}" for one in reversed(entries)]
+        return audited(self._served, self._database)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Status and answer; of an import its lines."""
@@ -70,7 +63,7 @@ def desk(place: Place, tmp_path: Path) -> Iterator[Desk]:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.database, app.state.loop = await Database.open(place), asyncio.get_running_loop()
+        app.state.database = await Database.open(place)
         yield
         await app.state.database.close()
 
@@ -83,15 +76,8 @@ def desk(place: Place, tmp_path: Path) -> Iterator[Desk]:
         dependencies={name: Provide(part, sync_to_thread=False) for name, part in parts.items()},
         exception_handlers={Exception: respond},
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield Desk(f"http://127.0.0.1:{listening.getsockname()[1]}", home, app)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serve(app) as served:
+        yield Desk(served, home, app.state.database)
 
 
 def test_a_file_comes_in_is_listed_and_taken_back(desk: Desk) -> None:

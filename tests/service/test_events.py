@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,7 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.response import ServerSentEventMessage
@@ -30,6 +27,7 @@ from service.watch import tell
 from storage import cycles
 from storage.database import Database, UnavailableError
 from storage.records import Cycle, CycleState, Stage, StageName
+from tests.service.command_line import serve
 
 RUNNING = Cycle(3, "operator", "mixed", CycleState.RUNNING, 1.0)
 ENDED = replace(RUNNING, state=CycleState.PROMOTED, ended_at_s=9.0, adapter="r3-00000003", reasons=("better",))
@@ -126,15 +124,8 @@ def served(home: Path) -> Iterator[tuple[str, Context, Chat]]:
 
     provided = {"chat": Provide(lambda: chat, sync_to_thread=False), "context": Provide(lambda: context, sync_to_thread=False)}
     app = Litestar([stream_events], dependencies=provided, on_startup=[open], on_shutdown=[close])
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/events", context, chat
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serve(app) as service:
+        yield f"{service.url}/events", context, chat
 
 
 def wait_until(met: Callable[[], bool], limit_s: float = 10.0) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from litestar import Litestar, Router, post
 from litestar.di import Provide
 from litestar.params import JSONBody
@@ -27,11 +23,11 @@ from service.cli import main
 from service.client import Client, ClientError
 from service.problem import Problem, respond
 from storage.artifacts import Artifacts
-from storage.audit import select_audit
 from storage.database import Database
 from storage.documents import insert_documents
 from storage.records import Document, DocumentKind
 from tests.learner.test_pretrain import tale
+from tests.service.command_line import Served, audited, serve
 
 SHAPE = "layers = 1\nhidden = 32\nheads = 1\nkv_heads = 1\nintermediate = 64\nvocabulary = 320\npositions = 64\n"
 OPTIONS = ("--passes", "2", "--window-tokens", "24", "--batch-windows", "4", "--learning-rate", "0.02", "--heldout-share", "0.2")
@@ -40,14 +36,11 @@ OPTIONS = ("--passes", "2", "--window-tokens", "24", "--batch-windows", "4", "--
 class Desk:
     """A service that pretrains, and nothing else."""
 
-    def __init__(self, home: Path, app: Litestar) -> None:
-        self.home, self._state = home, app.state
+    def __init__(self, home: Path, served: Served, database: Database) -> None:
+        self.home, self._served, self._database = home, served, database
 
     def audited(self) -> list[str]:
-        """What was done, oldest first."""
-        reading = self._state.database.read(lambda connection: select_audit(connection, 20))
-        entries = asyncio.run_coroutine_threadsafe(reading, self._state.loop).result(60)
-        return [f"{one.action} {one.subject}: {one.detail}" for one in reversed(entries)]
+        return audited(self._served, self._database)
 
 
 @pytest.fixture
@@ -67,7 +60,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
             for number, text in enumerate([*told, "no " * 400])
         ]
         await database.write(lambda connection: insert_documents(connection, rows))
-        app.state.database, app.state.loop, app.state.pretrainer = database, asyncio.get_running_loop(), Pretrainer(context)
+        app.state.database, app.state.pretrainer = database, Pretrainer(context)
         yield
         await app.state.pretrainer.stop()
         await database.close()
@@ -79,17 +72,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         dependencies={name: Provide(part, sync_to_thread=False) for name, part in parts.items()},
         exception_handlers={Exception: respond},
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        monkeypatch.setenv("RATCHET_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    with serve(app) as served:
+        monkeypatch.setenv("RATCHET_URL", served.url)
         monkeypatch.setenv("RATCHET_KEY", "key")
-        try:
-            yield Desk(home, app)
-        finally:
-            server.should_exit = True
-            thread.join()
+        yield Desk(home, served, app.state.database)
 
 
 @post("/cycles")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from litestar import Litestar, Router
 from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +23,7 @@ from storage.records import AdapterState, CanaryState, CanaryStep
 from tests.learner.ended import two_cycles
 from tests.learner.tiny import RANK, save_model
 from tests.learner.world import Talker, learner
+from tests.service.command_line import serve
 
 
 async def tried(connection: AsyncConnection) -> None:
@@ -65,16 +63,9 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     provided = {"context": Provide(lambda: contexts[0], sync_to_thread=False)}
     routes = Router("/api", route_handlers=reports.HANDLERS)
     app = Litestar([routes], dependencies=provided, lifespan=[lifespan], exception_handlers={Exception: respond})
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        monkeypatch.setenv("RATCHET_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serve(app) as served:
+        monkeypatch.setenv("RATCHET_URL", served.url)
+        yield
 
 
 def test_reports_and_the_matrix_are_printed(operator: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
