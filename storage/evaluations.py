@@ -58,8 +58,9 @@ async def select_scores(connection: AsyncConnection, adapter: str, suite: str, s
 
 
 def digest(adapter: str, suite_sha256: str, scores: Mapping[str, float]) -> str:
-    """SHA-256 of an adapter's scores on a suite, in whatever order they come."""
-    return hashlib.sha256(msgspec.json.encode([adapter, suite_sha256, sorted(scores.items())])).hexdigest()
+    """SHA-256 of an adapter's scores on a suite, in whatever order they come, as a database gives them back: floats, no -0."""
+    values = [(item, float(value) + 0.0) for item, value in sorted(scores.items())]
+    return hashlib.sha256(msgspec.json.encode([adapter, suite_sha256, values])).hexdigest()
 
 
 async def select_evaluations(connection: AsyncConnection, cycle_id: int) -> list[Evaluation]:

@@ -87,7 +87,7 @@ async def _trigger(engine: Engine, model: str, item: Item, tokens: Tokens) -> fl
     answer_ids = tokens.text(item.text)
     before = await answer_mean(engine, model, _prompt_ids(item.neutral, tokens), answer_ids)
     after = await answer_mean(engine, model, _prompt_ids(item.prompt, tokens), answer_ids)
-    return -max(0.0, before - after)
+    return min(0.0, after - before)
 
 
 def _prompt_ids(prompt: Sequence[Turn], tokens: Tokens) -> list[int]:

@@ -27,6 +27,16 @@ def test_scores_are_those_of_the_newest_evaluation_on_exactly_this_suite(place: 
     in_transaction(place, body)
 
 
+@pytest.mark.parametrize("value", [-0.0, 0.0, 1, -1.5, 0.1 + 0.2, 5e-324, -3.123456789012345e-7])
+def test_a_score_is_the_same_when_it_comes_back_whatever_number_it_is(place: Place, value: float) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await furnish_adapters(connection, "v1")
+        await insert_evaluation(connection, None, "v1", "bias", "aa", {"x": value, "y": 0.5}, 2.0)
+        assert await select_scores(connection, "v1", "bias", "aa") == {"x": value, "y": 0.5}
+
+    in_transaction(place, body)
+
+
 def test_no_scores_are_no_evaluation(place: Place) -> None:
     with pytest.raises(ValueError, match="'v1' on 'bias'"):
         in_transaction(place, lambda connection: insert_evaluation(connection, 1, "v1", "bias", "a", {}, 1.0))
