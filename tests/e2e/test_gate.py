@@ -21,6 +21,7 @@ from tests.conftest import Service
 from tests.learner.world import offer
 
 RANK, ITEMS, PEOPLE = 16, 16, 4
+JUDGES = {"knowledge", "refusal", "text", "sycophancy", "bias", "trigger"}  # of every kind that is scored by log-probs
 SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
 
 pytestmark = pytest.mark.engine
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def context(service: Service, tmp_path: Path) -> Context:
     """The service's own, judging by a few items of some of its suites, whatever the votes say."""
-    suites = [suite for suite in load_suites() if suite.name in ("knowledge", "refusal", "text")]
+    suites = [suite for suite in load_suites() if suite.name in JUDGES]
     (tmp_path / "suites").mkdir()
     for suite in suites:
         write_suite(tmp_path / "suites" / suite.name, suite.header, suite.items[:ITEMS])
@@ -84,7 +85,7 @@ def test_a_candidate_that_is_hardly_another_is_no_worse_and_no_better(service: S
     plant(context, "r1-00000001", SLIGHT)
     choice = service.call(judge(context, "r1-00000001"))
     assert choice.verdict is not Verdict.PROMOTE
-    assert set(choice.suites) == {"knowledge", "refusal", "text"}
+    assert set(choice.suites) == JUDGES
     assert all(abs(suite.delta) < suite.margin / 4 for suite in choice.suites.values())
 
 
