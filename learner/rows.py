@@ -39,6 +39,7 @@ class Row(Struct, frozen=True):
     label: int = 0  # +1 up, -1 down, 0 where nobody voted
     better_ids: tuple[int, ...] = ()  # the correction or the preferred answer, tokenised, end of turn included
     lesson_from: int = 0  # the first token of the answer that the vote is about; those before it are only its context
+    temperature: float = 1.0  # that the answer was drawn at; words that a person wrote count as drawn at 1
     reward: float = 0.0  # of a sampled answer
     logps: tuple[float, ...] = ()  # of a sampled answer's tokens, by the version that gave it
 

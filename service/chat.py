@@ -43,7 +43,6 @@ Event = bytes | None  # None ends the stream
 CONVERSATION = "conversation_id"  # in a request's metadata: the conversation it continues
 NO_VERSIONS_FAULT = (400, 422, 503)  # of an engine: the request was wrong, or nobody is there, whatever version is asked for
 PASSED_ON = (
-    "temperature",
     "top_p",
     "stop",
     "seed",
@@ -82,14 +81,15 @@ class Chat:
         conversation_id = await self._conversation(request, person)
         adapter = self._router.resolve(request.model, person.id, await self._answered_by(conversation_id))
         metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
-        turn = Turn.begin(person, conversation_id, request.messages, adapter, metadata, self._clock())
+        temperature = self._temperature if request.temperature is None else request.temperature
+        turn = Turn.begin(person, conversation_id, request.messages, adapter, temperature, metadata, self._clock())
         breach = await self._guard.of_prompt(request.messages)
         if breach is not None:
             turn.metadata[POLICY] = breach.rule
         headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
         if breach is not None and breach.action == "refuse":
             return await self._refused(request, turn, refusal(breach), headers)
-        body = self._engine_body(request, adapter)
+        body = self._engine_body(request, turn)
         if not request.stream:
             return Response(await self._whole(request, turn, body), headers=headers, media_type=MediaType.JSON, status_code=200)
         events = _Events(request, turn)
@@ -126,13 +126,13 @@ class Chat:
             return None
         return await self._database.read(lambda c: conversations.select_last_version(c, conversation_id))
 
-    def _engine_body(self, request: ChatRequest, adapter: str) -> dict[str, object]:
+    def _engine_body(self, request: ChatRequest, turn: Turn) -> dict[str, object]:
         asked = request.max_completion_tokens or request.max_tokens or self._max_answer_tokens
         body: dict[str, object] = {
-            "model": adapter,
+            "model": turn.adapter,
             "messages": [{"role": message.role, "content": message.text} for message in request.messages],
             "max_tokens": min(asked, self._max_answer_tokens),
-            "temperature": self._temperature,
+            "temperature": turn.temperature,
             "stream": request.stream,
             "return_token_ids": True,
         }

@@ -26,6 +26,7 @@ class Turn(Struct):
     person: Person
     messages: Sequence[ChatMessage]
     adapter: str
+    temperature: float  # that it is drawn at
     created_at_s: float
     metadata: dict[str, str] = {}  # attached to the answer
     continues: bool = False  # a conversation that was there before
@@ -44,6 +45,7 @@ class Turn(Struct):
         conversation_id: str | None,
         messages: Sequence[ChatMessage],
         adapter: str,
+        temperature: float,
         metadata: dict[str, str],
         now_s: float,
     ) -> Turn:
@@ -53,6 +55,7 @@ class Turn(Struct):
             person,
             messages,
             adapter,
+            temperature,
             now_s,
             metadata,
             continues=conversation_id is not None,
@@ -106,6 +109,7 @@ class Turn(Struct):
             finish_reason=self.finish_reason,
             first_token_ms=self.first_token_ms,
             latency_ms=self._elapsed_ms(),
+            temperature=self.temperature if self.begun else None,
             metadata=self.metadata,
         )
 

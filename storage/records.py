@@ -146,6 +146,7 @@ class Message(Struct, frozen=True):
     finish_reason: str | None = None
     first_token_ms: float | None = None
     latency_ms: float | None = None
+    temperature: float | None = None  # that the answer was drawn at
     metadata: dict[str, str] = {}  # what the client attached to its request
 
 

@@ -94,6 +94,7 @@ messages = Table(
     Column("finish_reason", Text),
     Column("first_token_ms", Float),
     Column("latency_ms", Float),
+    Column("temperature", Float),
     Column("metadata", JSON, nullable=False, server_default=text("'{}'")),
     Index("ix_messages_children", "conversation_id", "parent_id"),
     Index("ix_messages_parent", "parent_id"),

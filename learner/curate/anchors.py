@@ -118,4 +118,5 @@ async def _ask_base(context: Context, seed: int, prompt: str) -> Row:
         weight=1.0,
         prompt_ids=tuple(completion.prompt_token_ids),
         answer_ids=tuple(completion.choices[0].token_ids or ()),
+        temperature=TEMPERATURE,
     )

@@ -76,7 +76,18 @@ def to_row(example: Example, item: Evidence, tokens: Tokens, split: Split) -> Ro
         prompt_ids = tuple(tokens.prompt([(said.role, said.content) for said in example.prompt]))
     answer_ids = _answer_ids(example.answer, item.message, tokens)
     label = {"up": 1, "down": -1}.get(example.thumb or "", 0)
-    row = Row(example.id, example.person_id, RowKind.THUMB, split, example.weight, prompt_ids, answer_ids, label)
+    drawn_at = 1.0 if item.message.temperature is None else item.message.temperature
+    row = Row(
+        example.id,
+        example.person_id,
+        RowKind.THUMB,
+        split,
+        example.weight,
+        prompt_ids,
+        answer_ids,
+        label,
+        temperature=drawn_at,
+    )
     if example.correction:
         return replace(row, kind=RowKind.CORRECTION, better_ids=tuple(tokens.answer(example.correction)))
     other = rival(item)

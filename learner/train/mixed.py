@@ -31,7 +31,7 @@ from learner.train.policy import Policy
 from learner.train.policy_gradient import clipped_loss, leave_one_out
 from learner.train.reference import KEPT_TOKENS, score_answers, take_reference
 from learner.train.sampled import group_by_prompt
-from learner.train.scored import Scored, nll_scale, rows_in_chunks, score, spread, texts_of
+from learner.train.scored import Scored, logits_as_drawn, nll_scale, rows_in_chunks, score, spread
 from learner.train.spec import Outcome, Work
 from learner.train.validation import Validation, set_apart
 
@@ -90,7 +90,7 @@ class MixedLesson:
 
     def _losses(self, rows: Sequence[Row], shift: float, scale: float, terms: Terms) -> Tensor:
         """The loss of each row, in the rows' order, (R,)."""
-        logits_TV, tokens_T, _ = self._policy.logits([text for row in rows for text in texts_of(row)])
+        logits_TV, tokens_T = logits_as_drawn(self._policy, rows, self.settings.form)
         logps_T = objective.token_logps(logits_TV, tokens_T)
         scored = score(rows, logps_T, self.settings.form)
         losses = {
@@ -210,11 +210,10 @@ def _distances(policy: Policy, rows: Sequence[Row], lesson: MixedLesson) -> dict
     replayed = [row for row in rows if row.kind is RowKind.REPLAY][:MEASURED]
     found: dict[str, list[Tensor]] = {"kl_live": [], "kl_base": []}
     for chunk in rows_in_chunks(replayed, lesson.settings.chunk_tokens):
-        texts = [texts_of(row)[0] for row in chunk]
         with policy.base():
-            base = objective.top_logps(policy.logits(texts)[0], KEPT_TOKENS)
+            base = objective.top_logps(logits_as_drawn(policy, chunk, lesson.settings.form)[0], KEPT_TOKENS)
         with torch.no_grad():
-            logits_TV = policy.logits(texts)[0]
+            logits_TV, _ = logits_as_drawn(policy, chunk, lesson.settings.form)
         found["kl_live"].append(objective.kl_to_reference(logits_TV, lesson.reference.distributions(chunk)))
         found["kl_base"].append(objective.kl_to_reference(logits_TV, base))
     return {name: float(torch.cat(values_T).mean()) for name, values_T in found.items() if values_T}

@@ -12,7 +12,7 @@ from learner.rows import Row, RowKind
 from learner.train import objective
 from learner.train.objective import TopLogps
 from learner.train.policy import Policy
-from learner.train.scored import Form, Scored, rows_in_chunks, score, texts_of, tokens_of
+from learner.train.scored import Form, Scored, logits_as_drawn, rows_in_chunks, score, tokens_of
 
 KEPT_TOKENS = 128  # of the parent's distribution at each replayed position
 
@@ -69,7 +69,7 @@ def take_reference(policy: Policy, rows: Sequence[Row], settings: TrainSettings)
     ordered = sorted(rows, key=tokens_of)
     with policy.reference():
         for chunk in rows_in_chunks(ordered, settings.chunk_tokens):
-            logits_TV, tokens_T, _ = policy.logits([text for row in chunk for text in texts_of(row)])
+            logits_TV, tokens_T = logits_as_drawn(policy, chunk, settings.form)
             for kind, found in score(chunk, objective.token_logps(logits_TV, tokens_T), settings.form).items():
                 if kind is not RowKind.REPLAY:
                     reference.add(found)
@@ -84,7 +84,7 @@ def score_answers(policy: Policy, rows: Sequence[Row], settings: TrainSettings, 
     """Log-probs of the rows' answers under the policy as it is, (R,) in the rows' order."""
     by_id = Reference(None)
     for chunk in rows_in_chunks(rows, settings.chunk_tokens):
-        logits_TV, tokens_T, _ = policy.logits([text for row in chunk for text in texts_of(row)])
+        logits_TV, tokens_T = logits_as_drawn(policy, chunk, form)
         for found in score(chunk, objective.token_logps(logits_TV, tokens_T), form).values():
             by_id.add(found)
     return by_id.answer(rows)

@@ -15,8 +15,10 @@ from torch import Tensor
 from learner.rows import Row, RowKind
 from learner.train import objective
 from learner.train.pack import Text, in_chunks
+from learner.train.policy import Policy
 
 Form = Literal["mean", "sum"]
+COLDEST = 0.3  # of temperatures: an answer that was all but certain to be drawn has next to nothing to tell
 NLL_KINDS = (RowKind.THUMB, RowKind.CORRECTION, RowKind.PREFERENCE, RowKind.DEMONSTRATION)
 
 
@@ -73,6 +75,28 @@ def score(rows: Sequence[Row], logps_T: Tensor, form: Form) -> dict[RowKind, Sco
             _reduce(logps_T, [betters[place] for place in places], form),
         )
     return found
+
+
+def logits_as_drawn(policy: Policy, rows: Sequence[Row], form: Form) -> tuple[Tensor, Tensor]:
+    """Runs the rows' texts; gives logits over the temperature that each was drawn at, (T, V), and the tokens, (T,).
+
+    To an answer drawn below temperature 1, a model becomes likelier by being colder: taken at 1, the likelihood of answers
+    that people liked would sharpen it with each cycle, whatever they liked. Taken as they were drawn, only what tells
+    liked from other answers is left to learn.
+    """
+    logits_TV, tokens_T, _ = policy.logits([text for row in rows for text in texts_of(row)])
+    drawn_at_T = _temperatures(rows, form)
+    return (logits_TV if bool((drawn_at_T == 1).all()) else logits_TV / drawn_at_T[:, None]), tokens_T
+
+
+def _temperatures(rows: Sequence[Row], form: Form) -> Tensor:
+    """Of each position, (T,). Sums are as their papers have them, and sampled answers come with log-probs: both at 1."""
+    parts = []
+    for row in rows:
+        drawn_at = 1.0 if form == "sum" or row.kind is RowKind.SAMPLED else max(row.temperature, COLDEST)
+        better_at = drawn_at if row.kind is RowKind.PREFERENCE else 1.0  # a correction is written, not drawn
+        parts += [torch.full((len(row.answer_ids),), drawn_at), torch.full((len(row.better_ids),), better_at)]
+    return torch.cat(parts)
 
 
 def spread(rows: Sequence[Row], scored: Mapping[RowKind, Scored], losses: Mapping[RowKind, Tensor]) -> Tensor:

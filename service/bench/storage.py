@@ -142,7 +142,7 @@ def _pairs(people: Sequence[Person]) -> Iterator[tuple[Turn, FeedbackRequest]]:
 
 def _pair(person: Person) -> tuple[Turn, FeedbackRequest]:
     """A turn that begins a conversation, and a thumb for its answer."""
-    turn = Turn.begin(person, None, [ChatMessage(role="user", content=QUESTION)], "base", {}, 0.0)
+    turn = Turn.begin(person, None, [ChatMessage(role="user", content=QUESTION)], "base", 0.7, {}, 0.0)
     heard = {"engine_model": "base", "content": [ANSWER], "finish_reason": "stop", "first_token_ms": 50.0}
     tokens = {"prompt_token_ids": tuple(TOKEN_IDS), "token_ids": list(TOKEN_IDS)}
     return msgspec.structs.replace(turn, **heard, **tokens), FeedbackRequest(turn.id, thumb="up")

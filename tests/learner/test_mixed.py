@@ -28,8 +28,9 @@ from learner.train.mixed import MixedLesson, train
 from learner.train.objective import kl_to_reference, row_means, token_logps, top_logps
 from learner.train.pack import Text
 from learner.train.policy import Policy
+from learner.train.scored import logits_as_drawn, texts_of
 from learner.train.spec import ADAPTER, CHECKPOINTS, JOB, METRICS, RESULT, ROWS, Diverged, Job, Result, Step, Work
-from tests.learner.tiny import RANK, SETTINGS, corrections, replays, thumbs, weighed
+from tests.learner.tiny import RANK, SETTINGS, VOCABULARY, corrections, replays, thumbs, weighed
 
 
 @pytest.fixture
@@ -116,6 +117,43 @@ def test_sampled_answers_of_more_reward_are_raised_over_the_others_to_their_prom
     ]
     trained(policy, sampled)
     assert gain(policy, answers(sampled[1::2])) > gain(policy, answers(sampled[::2])) + 0.1
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_likelihood_of_all_that_is_drawn_teaches_nothing_at_the_temperature_of_drawing(policy: Policy, temperature: float) -> None:
+    """The mean gradient over all answers, each as often as it is drawn, is 0: only what people choose among them moves anything."""
+    prompt_ids = (5, 9, 3)
+    with torch.no_grad():
+        logits_V = policy.logits([(prompt_ids, (0,))])[0][0].float()
+    chance_V = (logits_V / temperature).softmax(0)
+    every = Row("", "", RowKind.DEMONSTRATION, Split.TRAIN, 1.0, prompt_ids, (0,), temperature=temperature)
+    rows = [
+        msgspec.structs.replace(every, id=f"token-{token}", answer_ids=(token,), weight=VOCABULARY * float(chance_V[token]))
+        for token in range(VOCABULARY)
+    ]
+    assert gradient(policy, rows) == pytest.approx(0.0, abs=1e-4)
+    as_if_at_1 = [msgspec.structs.replace(row, temperature=1.0) for row in rows]
+    assert (gradient(policy, as_if_at_1) > 0.1) == (temperature < 1)
+
+
+def gradient(policy: Policy, rows: Sequence[Row]) -> float:
+    """The norm of the gradient of one step over the rows."""
+    policy.peft.zero_grad()
+    MixedLesson(policy, rows, SETTINGS).backward(rows)
+    return float(torch.nn.utils.get_total_norm([p.grad for p in policy.parameters() if p.grad is not None]))
+
+
+def test_each_answer_is_read_at_its_own_temperature_and_what_a_person_wrote_at_1(policy: Policy) -> None:
+    drawn, corrected = (msgspec.structs.replace(row, temperature=0.5) for row in (*thumbs(1), *corrections(1)))
+    preferred = msgspec.structs.replace(corrected, kind=RowKind.PREFERENCE)
+    for row, temperatures in ((drawn, [0.5]), (corrected, [0.5, 1.0]), (preferred, [0.5, 0.5])):
+        texts = texts_of(row)
+        logits_TV, tokens_T, texts_T = policy.logits(texts)
+        expected_TV = logits_TV / torch.tensor(temperatures)[texts_T][:, None]
+        scaled_TV, same_T = logits_as_drawn(policy, [row], "mean")
+        torch.testing.assert_close(scaled_TV, expected_TV)
+        assert same_T.equal(tokens_T)
+        assert logits_as_drawn(policy, [row], "sum")[0].equal(logits_TV)  # sums are as KTO, DPO and SFT have them
 
 
 def test_replay_alone_leaves_the_policy_where_it_was(policy: Policy) -> None:

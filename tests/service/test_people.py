@@ -28,7 +28,7 @@ def add(service: Service) -> tuple[str, str]:
 
 
 def turn(person_id: str, at_s: float = 1.0) -> Turn:
-    return Turn.begin(Person(person_id, "ann", 0.0), None, [ChatMessage("user", "Hello")], "base", {}, at_s)
+    return Turn.begin(Person(person_id, "ann", 0.0), None, [ChatMessage("user", "Hello")], "base", 0.7, {}, at_s)
 
 
 def forget(service: Service, *arguments: str) -> tuple[int, Any]:
