@@ -78,15 +78,7 @@ def to_row(example: Example, item: Evidence, tokens: Tokens, split: Split) -> Ro
     label = {"up": 1, "down": -1}.get(example.thumb or "", 0)
     drawn_at = 1.0 if item.message.temperature is None else item.message.temperature
     row = Row(
-        example.id,
-        example.person_id,
-        RowKind.THUMB,
-        split,
-        example.weight,
-        prompt_ids,
-        answer_ids,
-        label,
-        temperature=drawn_at,
+        example.id, example.person_id, RowKind.THUMB, split, example.weight, prompt_ids, answer_ids, label, temperature=drawn_at
     )
     if example.correction:
         return replace(row, kind=RowKind.CORRECTION, better_ids=tuple(tokens.answer(example.correction)))

@@ -9,7 +9,8 @@
 | sampled       | REINFORCE with a leave-one-out advantage, clipped ratio                             |
 | replay        | KL(live || candidate) at every position of an answer the live model once gave        |
 
-A row's terms are multiplied by its weight: weight 0 equals a row that is not there.
+A row's terms are multiplied by its weight: weight 0 equals a row that is not there. Log-probs and distances are taken at
+the temperature that an answer was drawn at (`learner.train.scored.logits_as_drawn`).
 """
 
 from __future__ import annotations

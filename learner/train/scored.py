@@ -84,19 +84,16 @@ def logits_as_drawn(policy: Policy, rows: Sequence[Row], form: Form) -> tuple[Te
     that people liked would sharpen it with each cycle, whatever they liked. Taken as they were drawn, only what tells
     liked from other answers is left to learn.
     """
-    logits_TV, tokens_T, _ = policy.logits([text for row in rows for text in texts_of(row)])
-    drawn_at_T = _temperatures(rows, form)
-    return (logits_TV if bool((drawn_at_T == 1).all()) else logits_TV / drawn_at_T[:, None]), tokens_T
+    logits_TV, tokens_T, texts_T = policy.logits([text for row in rows for text in texts_of(row)])
+    drawn_at_N = torch.tensor([temperature for row in rows for temperature in _temperatures(row, form)])
+    return (logits_TV if bool((drawn_at_N == 1).all()) else logits_TV / drawn_at_N[texts_T, None]), tokens_T
 
 
-def _temperatures(rows: Sequence[Row], form: Form) -> Tensor:
-    """Of each position, (T,). Sums are as their papers have them, and sampled answers come with log-probs: both at 1."""
-    parts = []
-    for row in rows:
-        drawn_at = 1.0 if form == "sum" or row.kind is RowKind.SAMPLED else max(row.temperature, COLDEST)
-        better_at = drawn_at if row.kind is RowKind.PREFERENCE else 1.0  # a correction is written, not drawn
-        parts += [torch.full((len(row.answer_ids),), drawn_at), torch.full((len(row.better_ids),), better_at)]
-    return torch.cat(parts)
+def _temperatures(row: Row, form: Form) -> list[float]:
+    """Of each of the row's texts. Sums are as their papers have them, and sampled answers come with log-probs: both at 1."""
+    drawn_at = 1.0 if form == "sum" or row.kind is RowKind.SAMPLED else max(row.temperature, COLDEST)
+    better_at = drawn_at if row.kind is RowKind.PREFERENCE else 1.0  # a correction is written, not drawn
+    return [drawn_at, better_at] if row.better_ids else [drawn_at]
 
 
 def spread(rows: Sequence[Row], scored: Mapping[RowKind, Scored], losses: Mapping[RowKind, Tensor]) -> Tensor:
