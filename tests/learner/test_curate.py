@@ -83,6 +83,13 @@ def test_a_vote_becomes_a_row_of_the_very_tokens_that_were_served() -> None:
     assert chosen.rows == [Row(item.message.id, "ada", RowKind.THUMB, split_of("ada", 0.25), 1.0, (5, 6), (7, 8), label=-1)]
 
 
+def test_a_row_keeps_the_temperature_of_drawing_which_is_1_where_nobody_knows_it() -> None:
+    for correction in (None, "Red ones are best."):
+        for kept, expected in ((0.7, 0.7), (0.0, 0.0), (None, 1.0)):
+            [row] = choose(said(correction=correction, temperature=kept)).rows
+            assert row.temperature == expected
+
+
 def test_a_correction_becomes_a_pair_that_keeps_the_vote() -> None:
     [row] = choose(said(thumb="down", correction="Red ones are best.")).rows
     assert (row.kind, row.label, row.better_ids) == (RowKind.CORRECTION, -1, (*map(ord, "Red ones are best."), 0))

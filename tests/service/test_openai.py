@@ -9,6 +9,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from service.config import ServerSettings
 from storage import conversations
 from storage.records import MessageStatus
 from tests.conftest import Service
@@ -50,6 +51,19 @@ def test_a_stream_adds_up_to_the_kept_answer(client: OpenAI, service: Service) -
     assert kept.adapter == kept.engine_model == "base"
     assert kept.token_ids and kept.prompt_token_ids
     assert kept.status is MessageStatus.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [({}, ServerSettings().temperature), ({"temperature": 0.0}, 0.0), ({"temperature": 1.5}, 1.5)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_temperature_of_drawing_is_kept_with_the_answer(
+    client: OpenAI, service: Service, stream: bool, asked: dict[str, float], kept: float
+) -> None:
+    answer = client.chat.completions.create(model="ratchet", messages=QUESTION, max_tokens=4, stream=stream, **asked)
+    id = [chunk.id for chunk in answer][-1] if stream else answer.id
+    message = service.call(service.parts.database.read(lambda c: conversations.select_message(c, id)))
+    assert message is not None and message.temperature == kept
 
 
 def test_usage_comes_in_a_last_chunk_when_asked_for(client: OpenAI) -> None:
