@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from learner.engine import LOW_PRIORITY, Engine
+from learner.engine import LOW_PRIORITY
+from learner.engines import Engines
 from learner.policy.policy import Breach, Policy
 from learner.policy.rule import Rule, Where
 from storage.records import new_id
@@ -17,7 +18,7 @@ PEOPLE_PRIORITY = 0
 class Judge:
     """Asks a model behind an engine, at low priority unless a person waits for it. Its methods raise `EngineError`."""
 
-    def __init__(self, engine: Engine, model: Callable[[], str], priority: int = LOW_PRIORITY) -> None:
+    def __init__(self, engine: Engines, model: Callable[[], str], priority: int = LOW_PRIORITY) -> None:
         self._engine, self._model, self._priority = engine, model, priority
 
     async def breaches(self, policy: Policy, text: str, where: Where) -> list[Breach]:

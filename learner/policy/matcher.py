@@ -10,14 +10,17 @@ from typing import NamedTuple
 import regex
 
 from learner.policy.fold import fold, fold_look_alikes
+from learner.policy.openings import opening_of
 from learner.policy.regexes import shape_of
 from learner.policy.rule import Rule
 
 AROUND = 80  # characters before and after a match in which the words of `near` and `unless` count
 
 
-EDGE = re.compile(r"(?<!\\)((?:\\\\)*)(?:\\[bB]|\(\?<?!\\w\))")
-TEXT_BEFORE = r"\1"  # of an edge: backslashes that are letters themselves
+EDGE = re.compile(r"(?<!\\)((?:\\\\)*)(\\[bB]|\(\?<?!\\w\))")
+# An edge, or what may be one: the end, and beside letters that `re` and `regex` do not agree on. The first group are
+# backslashes that are letters themselves.
+EDGE_OR_UNKNOWN = r"\1(?:\2|\\Z|(?<=[^\\x00-\\x7f])|(?=[^\\x00-\\x7f]))"
 Search = Callable[[str, int], "re.Match[str] | None"]
 
 
@@ -37,6 +40,7 @@ class Matcher:
         shapes = [shape_of(source) for source in self._sources]
         self.needs = [shape.needs for shape in shapes]  # of each pattern
         self._searches = [re.compile(source).search for source in self._sources]
+        self._opening = opening_of(self._sources)
         self._near, self._unless = self._searcher(rule.near), self._searcher(rule.unless)
         around = AROUND if rule.near or rule.unless else 0
         widths = [shape.width for shape in shapes if shape.width is not None]
@@ -55,6 +59,13 @@ class Matcher:
                 return found
             at = match.start() + 1
         return None
+
+    def opens(self, folded: str, at: int) -> int | None:
+        """The first place from `at` on where a match may begin, whatever follows; None where there is none. Quick."""
+        if self._opening is None:
+            return at
+        found = self._opening.search(self._view(folded), at)
+        return None if found is None else found.start()
 
     def first(self, folded: str, at: int) -> Found | None:
         """The first place from `at` on that matches, whatever is around it."""
@@ -83,8 +94,8 @@ class Matcher:
 
     @cached_property
     def _partial(self) -> regex.Pattern[str]:
-        """Without the edges of words: at a text's end nobody knows yet whether there is one."""
-        return regex.compile("|".join(f"(?:{EDGE.sub(TEXT_BEFORE, source)})" for source in self._sources))
+        """At a text's end nobody knows yet whether it is the edge of a word."""
+        return regex.compile("|".join(f"(?:{EDGE.sub(EDGE_OR_UNKNOWN, source)})" for source in self._sources))
 
     def _view(self, folded: str) -> str:
         return fold_look_alikes(folded) if self.look_alikes else folded

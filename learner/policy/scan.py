@@ -86,6 +86,10 @@ class Scan:
 def _look(matcher: Matcher, text: str, at: int, final: bool) -> tuple[int, Found | None]:
     """How far a rule is settled, and the first match that it forbids, once nothing that follows can change it."""
     assert matcher.reach is not None, "a rule that stops answers has a bound"
+    opened = matcher.opens(text, at)
+    if opened is None:
+        return len(text), None
+    at = opened
     while found := matcher.first(text, at):
         if not final and found.start + matcher.reach > len(text):
             return max(at, min(found.start, len(text) - matcher.reach + 1)), None
