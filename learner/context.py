@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from learner.assignment import Standing
 from learner.config import LearnerSettings
-from learner.engine import Engine
+from learner.engines import Engines
 from learner.evaluate.judged import read_calibration, weigh_judged
 from learner.evaluate.suite import Suite, load_suites, suite_folders
 from learner.tokens import Tokens
@@ -47,7 +47,7 @@ class Context:
     home: Path
     database: Database
     artifacts: Artifacts
-    engine: Engine
+    engine: Engines
     tokens: Tokens
     model_dir: Path
     settings: LearnerSettings

@@ -15,9 +15,10 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-CONNECT_TIMEOUT_S = 5.0
+from learner.timeouts import DEFAULT_TIMEOUTS, Timeouts
+
 KEEP_ALIVE_S = 1.0  # well below vLLM's 5 s: a connection it closes just as we use it would look like a failure
-CONTROL_TIMEOUT_S = 60.0  # loading an adapter, asking for the models
+LONGEST_FRAME_BYTES = 2**24  # of one event of a stream; one that never ends would fill the memory
 T = TypeVar("T")
 
 SCORE_FROM = "score_from"  # what `service/vllm_score_tail.py` looks for in a request
@@ -118,8 +119,8 @@ class _Text(Struct):
     choices: list[_TextChoice]
 
 
-_decode_completion = msgspec.json.Decoder(Completion).decode
-_decode_error = msgspec.json.Decoder(_ErrorEnvelope).decode
+_completions, _texts = msgspec.json.Decoder(Completion), msgspec.json.Decoder(_Text)
+_models, _errors = msgspec.json.Decoder(_Models), msgspec.json.Decoder(_ErrorEnvelope)
 
 
 class Engine:
@@ -128,8 +129,8 @@ class Engine:
     `url` may be a function, for a server whose address changes when it is started again.
     """
 
-    def __init__(self, url: str | Callable[[], str]) -> None:
-        self._url = url
+    def __init__(self, url: str | Callable[[], str], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
+        self._url, self._timeouts = url, timeouts
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -150,22 +151,30 @@ class Engine:
 
         Raises `EngineError` when refused, when the engine dies on the way, or when it ends without `[DONE]`.
         """
-        async with self._post("/v1/chat/completions", body, {"X-Request-Id": request_id}) as response:
-            async for line in response.content:
-                if not line.startswith(b"data: "):
-                    continue
-                data = line[6:].strip()
-                if data == b"[DONE]":
-                    return
-                if data.startswith(b'{"error"'):
-                    raise EngineError(500, _message_of(data))
-                yield _decode_completion(data)
+        rest = b""
+        async with self._ask_chat(body, request_id, self._timeouts.silence_s) as response:
+            async for part in response.content.iter_any():
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    if not line.startswith(b"data: "):
+                        continue
+                    data = line[6:].strip()
+                    if data == b"[DONE]":
+                        return
+                    if data.startswith(b'{"error"'):
+                        raise EngineError(500, _message_of(data))
+                    yield _decoded(data, _completions)
+                if len(rest) > LONGEST_FRAME_BYTES:
+                    raise EngineError(502, f"the engine sent {len(rest)} bytes without the end of a frame")
         raise EngineError(502, "the engine ended its answer without saying that it was done")
 
     async def complete(self, body: dict[str, object], request_id: str) -> Completion:
         """A whole chat completion."""
-        async with self._post("/v1/chat/completions", body, {"X-Request-Id": request_id}) as response:
-            return _decode_completion(await response.read())
+        async with self._ask_chat(body, request_id) as response:
+            completion = _decoded(await response.read(), _completions)
+        if not completion.choices:
+            raise EngineError(502, "the engine gave an answer without a choice")
+        return completion
 
     async def score(self, model: str, token_ids: Sequence[int], start: int = 1, priority: int = LOW_PRIORITY) -> list[float]:
         """log p(token | tokens before it) under `model`, for each of token_ids[start:]. The first token has none.
@@ -208,15 +217,15 @@ class Engine:
 
     async def _continue(self, body: dict[str, object], model: str, wanted: str) -> _Text:
         async with self._post("/v1/completions", body, {}) as response:
-            text = msgspec.json.decode(await response.read(), type=_Text)
+            text = _decoded(await response.read(), _texts)
         if text.model != model:
             raise EngineError(500, f"asked {model!r} for {wanted}, but {text.model!r} answered")
         return text
 
     async def models(self) -> dict[str, str | None]:
         """Names of what can be asked for, each with the folder it was loaded from."""
-        async with self._get("/v1/models") as response:
-            return {model.id: model.root for model in msgspec.json.decode(await response.read(), type=_Models).data}
+        async with self._get("/v1/models", self._timeouts.control_s) as response:
+            return {model.id: model.root for model in _decoded(await response.read(), _models).data}
 
     async def load(self, name: str, folder: Path) -> None:
         """Makes the adapter in `folder` askable as `name`. Loading what is loaded already is success.
@@ -225,7 +234,7 @@ class Engine:
         named after it.
         """
         try:
-            async with self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, {}, True):
+            async with self._control("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}):
                 return
         except EngineError as error:
             root = (await self.models()).get(name) if error.status == 400 else None
@@ -236,7 +245,7 @@ class Engine:
     async def unload(self, name: str) -> None:
         """Forgets an adapter's name; answers in flight finish. Unknown names are fine."""
         try:
-            async with self._post("/v1/unload_lora_adapter", {"lora_name": name}, {}, True):
+            async with self._control("/v1/unload_lora_adapter", {"lora_name": name}):
                 return
         except EngineError as error:
             if error.status != 404:
@@ -245,24 +254,33 @@ class Engine:
     async def healthy(self) -> bool:
         """Whether the server answers at all. It says so even while its core hangs: see `progress`."""
         try:
-            async with self._get("/health", timeout_s=CONNECT_TIMEOUT_S):
+            async with self._get("/health", self._timeouts.connect_s):
                 return True
         except EngineError:
             return False
 
     async def progress(self) -> Progress:
-        async with self._get("/metrics", timeout_s=CONNECT_TIMEOUT_S) as response:
+        async with self._get("/metrics", self._timeouts.connect_s) as response:
             text = await response.text()
         return Progress(
             running=int(_metric(text, "vllm:num_requests_running") + _metric(text, "vllm:num_requests_waiting")),
             steps=int(_metric(text, "vllm:iteration_tokens_total_count")),
         )
 
-    def _post(self, path: str, body: object, headers: dict[str, str], control: bool = False) -> _Call:
-        timeout = aiohttp.ClientTimeout(total=CONTROL_TIMEOUT_S if control else None, sock_connect=CONNECT_TIMEOUT_S)
+    def _ask_chat(self, body: dict[str, object], request_id: str, silence_s: float | None = None) -> _Call:
+        headers = {"X-Request-Id": request_id}
+        return self._post("/v1/chat/completions", body, headers, total_s=self._timeouts.answer_s, silence_s=silence_s)
+
+    def _control(self, path: str, body: object) -> _Call:
+        return self._post(path, body, {}, total_s=self._timeouts.control_s)
+
+    def _post(
+        self, path: str, body: object, headers: dict[str, str], total_s: float | None = None, silence_s: float | None = None
+    ) -> _Call:
+        timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s, sock_read=silence_s)
         return _Call(self._open(), "POST", self.url + path, msgspec.json.encode(body), headers, timeout)
 
-    def _get(self, path: str, timeout_s: float = CONTROL_TIMEOUT_S) -> _Call:
+    def _get(self, path: str, timeout_s: float) -> _Call:
         return _Call(self._open(), "GET", self.url + path, None, {}, aiohttp.ClientTimeout(total=timeout_s))
 
     def _open(self) -> aiohttp.ClientSession:
@@ -312,11 +330,18 @@ async def _refusal(response: aiohttp.ClientResponse) -> EngineError:
         response.release()
 
 
+def _decoded(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EngineError(502, f"the engine sent what cannot be read ({error})") from error
+
+
 def _message_of(data: bytes) -> str:
     """The message of an error body of vLLM's, which has two forms, or the body itself."""
     try:
-        envelope = _decode_error(data)
-    except msgspec.DecodeError:
+        envelope = _errors.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return data[:500].decode(errors="replace")
     return envelope.error.message or envelope.message or data[:500].decode(errors="replace")
 

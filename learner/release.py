@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.adapter import BASE, AdapterError, check_adapter
+from learner.admission import MAX_ROUNDING
 from learner.assignment import Standing, tried
 from learner.config import ReleaseSettings
 from learner.context import Context, StageError
@@ -25,7 +27,6 @@ from storage.artifacts import ArtifactError
 from storage.database import Database
 from storage.records import Adapter, AdapterState, Release
 
-MAX_ROUNDING = 0.15  # nats per token, mean: what bfloat16 in two implementations may differ by
 DRAIN_POLL_S = 0.2
 NOTHING_LIVE = "there is no live version: the service has not been set up"
 
@@ -40,7 +41,7 @@ class Released(Struct, frozen=True):
 
 
 class NotServed(StageError):
-    """The engine answers under the candidate's name, but not with the candidate's log-probs."""
+    """An engine answers under the candidate's name, but not with the candidate's log-probs."""
 
 
 async def load(context: Context, name: str) -> None:
@@ -64,20 +65,28 @@ async def fetch(context: Context, adapter: Adapter) -> Path:
 
 
 async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
-    """Shows by log-probs that the engine serves this very adapter; gives the proof in words. Raises `NotServed`."""
-    to_candidate = to_parent = tokens = 0.0
+    """Shows by log-probs that every engine serves this very adapter; gives the proof of the one furthest off, in words.
+
+    Raises `NotServed`.
+    """
+    found: dict[str, list[tuple[float, float]]] = {}  # engine → how far each token is from the candidate, and from its parent
     for probe in probes:
-        served = await context.engine.score(name, probe.token_ids, priority=0)
-        to_candidate += sum(abs(a - b) for a, b in zip(served, probe.candidate_logprobs, strict=True))
-        to_parent += sum(abs(a - b) for a, b in zip(served, probe.parent_logprobs, strict=True))
-        tokens += len(served)
-    if not tokens:
+        for url, served in (await context.engine.score_each(name, probe.token_ids, priority=0)).items():
+            expected = zip(served, probe.candidate_logprobs, probe.parent_logprobs, strict=True)
+            found.setdefault(url, []).extend((abs(own - candidate), abs(own - parent)) for own, candidate, parent in expected)
+    proofs = [_judge_proof(name, distances) for distances in found.values() if distances]
+    if not proofs:
         raise NotServed(f"{name}: there is no text to prove it by")
-    to_candidate, to_parent = to_candidate / tokens, to_parent / tokens
+    return max(proofs)[1]
+
+
+def _judge_proof(name: str, distances: Sequence[tuple[float, float]]) -> tuple[float, str]:
+    """The mean distance of an engine's log-probs from the candidate's, in nats per token, and what is to be said of it."""
+    to_candidate, to_parent = (fmean(side) for side in zip(*distances, strict=True))
     proof = f"served log-probs are {to_candidate:.4f} from the trainer's candidate and {to_parent:.4f} from its parent, per token"
     if not to_candidate < min(to_parent, MAX_ROUNDING):
         raise NotServed(f"{name}: {proof}; expected nearer to the candidate, and within {MAX_ROUNDING}")
-    return proof
+    return to_candidate, proof
 
 
 async def promote(

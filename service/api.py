@@ -20,11 +20,12 @@ from learner.train.methods import check_method
 from service import data, datasets, documents, events, lineage, policy, pretrain, releases, reports, review, stats, suites
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
+from service.fleet import Fleet
 from service.paging import LIMIT, Limit, Page, page
 from service.people import OPERATOR_HANDLERS
 from service.problem import Problem
 from service.router import Router
-from service.supervisor import EngineState, Supervisor
+from service.supervisor import EngineState
 from storage import adapters, audit, cycles, feedback, people
 from storage.database import Database
 from storage.feedback import EvidenceCount
@@ -34,9 +35,9 @@ from storage.records import Adapter, ApiKey, AuditEntry, Cycle, Person, Stage, n
 class Status(Struct, frozen=True):
     """The loop at a glance."""
 
-    engine: EngineState
-    engine_url: str
-    engine_restarts: int
+    engine: EngineState  # of the engine that is best off
+    engine_urls: list[str]
+    engine_restarts: int  # of all engines
     live: str
     previous: str | None
     model_dir: str
@@ -79,7 +80,7 @@ class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
 @get("/status")
 async def status(
     context: NamedDependency[Context],
-    supervisor: NamedDependency[Supervisor],
+    fleet: NamedDependency[Fleet],
     router: NamedDependency[Router],
     database: NamedDependency[Database],
 ) -> Status:
@@ -89,9 +90,9 @@ async def status(
 
     evidence, running = await database.read(look)
     return Status(
-        engine=supervisor.state,
-        engine_url=supervisor.url,
-        engine_restarts=supervisor.restarts,
+        engine=fleet.state,
+        engine_urls=fleet.urls,
+        engine_restarts=fleet.restarts,
         live=router.live,
         previous=router.previous,
         model_dir=str(context.model_dir),

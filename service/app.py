@@ -14,7 +14,8 @@ from litestar.openapi import OpenAPIConfig
 
 from learner import forget, setup
 from learner.context import Context
-from learner.engine import Engine, EngineError
+from learner.engine import EngineError
+from learner.engines import Engines
 from learner.model import ensure_model
 from learner.policy import Policy, load_policy
 from learner.policy.judge import PEOPLE_PRIORITY, Judge
@@ -29,12 +30,14 @@ from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
+from service.fleet import Fleet
 from service.follow import follow
 from service.guard import Guard
 from service.keep import keep_house
+from service.limits import Limits
+from service.patience import BodyTimeout
 from service.problem import respond
 from service.router import Router
-from service.supervisor import Supervisor
 from storage.archive import DATABASE
 from storage.artifacts import Artifacts
 from storage.database import Database
@@ -45,8 +48,8 @@ class Parts:
     """Everything a handler can ask for by name."""
 
     database: Database
-    engine: Engine
-    supervisor: Supervisor
+    engine: Engines
+    fleet: Fleet
     router: Router
     chat: Chat
     gatekeeper: Gatekeeper
@@ -70,14 +73,16 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
     artifacts.clear_temporary()
     await setup.ensure_live(database, artifacts, model_dir, config.learner.train.rank, clock)
     router = Router(await standing(database, config.learner.release))
-    supervisor = Supervisor(config.engine, model_dir, home / "engine", lambda: setup.adapters_to_serve(context))
-    async with Engine(lambda: supervisor.url) as engine:
+    engine = Engines(config.engine.router, config.engine.timeouts)
+    fleet = Fleet(config.engine, model_dir, home / "engine", lambda: setup.adapters_to_serve(context), engine)
+    tokens = Tokens(model_dir)
+    async with engine:
         context = Context(
             home,
             database,
             artifacts,
             engine,
-            Tokens(model_dir),
+            tokens,
             model_dir,
             config.learner,
             clock,
@@ -85,13 +90,14 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             router.in_flight,
         )
         guard = Guard(policy if config.guard.enabled else None, Judge(engine, lambda: router.live, PEOPLE_PRIORITY))
-        talk = Chat(database, engine, router, guard, clock, config.server.max_answer_tokens, config.server.temperature)
+        limits = Limits(config.server, tokens)
+        talk = Chat(database, engine, router, guard, limits, clock, config.server)
         scheduler = Scheduler(context, config.storage.lease_s)
         pretrainer = Pretrainer(context)
         keeper = CanaryKeeper(context, lambda: scheduler.leads)
-        await supervisor.start()
+        await fleet.start()
         tasks = [
-            asyncio.create_task(_learn_once_ready(context, supervisor, scheduler, config.engine.start_timeout_s)),
+            asyncio.create_task(_learn_once_ready(context, fleet, scheduler, config.engine.start_timeout_s)),
             asyncio.create_task(keep_house(database, artifacts, config.storage, clock)),
             asyncio.create_task(keeper.keep()),
         ]
@@ -100,21 +106,21 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
         try:
             gatekeeper = Gatekeeper(database, operator_key(home))
             work = (context, scheduler, keeper, pretrainer)
-            yield Parts(database, engine, supervisor, router, talk, gatekeeper, policy, *work, clock, clock())
+            yield Parts(database, engine, fleet, router, talk, gatekeeper, policy, *work, clock, clock())
         finally:
             for task in tasks:
                 task.cancel()
             await scheduler.stop()
             await pretrainer.stop()
             await talk.drain(streams_s(config))
-            await supervisor.stop()
+            await fleet.stop()
             await database.close()
 
 
-async def _learn_once_ready(context: Context, supervisor: Supervisor, scheduler: Scheduler, timeout_s: float) -> None:
+async def _learn_once_ready(context: Context, fleet: Fleet, scheduler: Scheduler, timeout_s: float) -> None:
     while True:
         with suppress(EngineError):
-            await supervisor.wait_ready(timeout_s)
+            await fleet.wait_ready(timeout_s)
             await forget.resume(context)
             return await scheduler.start()
         await asyncio.sleep(1)
@@ -143,6 +149,7 @@ def create_app(home: Path, config: Config) -> Litestar:
             api_routes(lambda: app.state.parts.gatekeeper),
         ],
         dependencies={name: part(name) for name in Parts.__dataclass_fields__},
+        middleware=[BodyTimeout(config.server.body_timeout_s)],
         lifespan=[lifespan],
         exception_handlers={Exception: respond},
         request_max_body_size=config.server.max_body_bytes,

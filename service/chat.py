@@ -7,41 +7,37 @@ keeps what there is as interrupted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-import msgspec
 from litestar import MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from learner.engine import Completion, Engine, EngineError, Usage
+from learner.engine import Completion, EngineError, Usage
+from learner.engines import Engines
+from learner.policy import Breach
 from service.auth import Gatekeeper
+from service.config import ServerSettings
 from service.guard import POLICY, Guard, refusal
-from service.problem import Problem, envelope, of_engine, problem_of
+from service.limits import Limits
+from service.problem import Problem, problem_of
 from service.router import Router, model_name
+from service.stream import Events, ToldStream
 from service.turns import Turn, keep_failure, keep_turn
-from service.wire import (
-    Answer,
-    AnswerChoice,
-    AnswerDelta,
-    AnswerMessage,
-    ChatRequest,
-    Chunk,
-    ChunkChoice,
-    ModelCard,
-    ModelList,
-)
+from service.wire import Answer, AnswerChoice, AnswerMessage, ChatRequest, ModelCard, ModelList
 from storage import conversations
 from storage.database import Database, UnavailableError
 from storage.records import BROKEN_OFF, MessageStatus, Person
 
-encode = msgspec.json.Encoder().encode
-Event = bytes | None  # None ends the stream
+T = TypeVar("T")
+Left = Callable[[], Coroutine[Any, Any, None]]  # returns when the client is gone
 CONVERSATION = "conversation_id"  # in a request's metadata: the conversation it continues
 NO_VERSIONS_FAULT = (400, 422, 503)  # of an engine: the request was wrong, or nobody is there, whatever version is asked for
+BROKEN = "the answer was broken off"
 PASSED_ON = (
     "top_p",
     "stop",
@@ -53,62 +49,77 @@ PASSED_ON = (
 )
 
 
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
 class Chat:
     """Answers requests. Its tasks outlive the requests that began them; `drain` waits for them."""
 
     def __init__(
         self,
         database: Database,
-        engine: Engine,
+        engine: Engines,
         router: Router,
         guard: Guard,
+        limits: Limits,
         clock: Callable[[], float],
-        max_answer_tokens: int,
-        temperature: float,
+        settings: ServerSettings,
     ) -> None:
-        self._database, self._engine, self._router, self._guard, self._clock = database, engine, router, guard, clock
-        self._max_answer_tokens, self._temperature = max_answer_tokens, temperature
+        self._database, self._engine, self._router, self._guard, self._limits = database, engine, router, guard, limits
+        self._clock, self._settings = clock, settings
         self.closing = False  # no answer is begun any more
         self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
-        self._reading: set[asyncio.Task[None]] = set()  # streams of the engine
+        self._asking: set[asyncio.Task[Any]] = set()  # that wait for the engine
 
-    async def answer(self, request: ChatRequest, person: Person) -> Response[Answer] | Stream:
-        """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token."""
+    async def answer(self, request: ChatRequest, person: Person, left: Left = never) -> Response[Answer] | Stream:
+        """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token.
+
+        The engine stops when the client has `left`: what a stream has said by then is kept, a plain answer is not.
+        """
         if self.closing:
             raise Problem("not_ready", "the service is ending: ask again when it is back")
         if request.store is not False:
             self._database.check_available()  # before work whose outcome could not be kept
-        conversation_id = await self._conversation(request, person)
-        adapter = self._router.resolve(request.model, person.id, await self._answered_by(conversation_id))
-        metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
-        temperature = self._temperature if request.temperature is None else request.temperature
-        turn = Turn.begin(person, conversation_id, request.messages, adapter, temperature, metadata, self._clock())
-        breach = await self._guard.of_prompt(request.messages)
-        if breach is not None:
-            turn.metadata[POLICY] = breach.rule
-        headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
-        if breach is not None and breach.action == "refuse":
-            return await self._refused(request, turn, refusal(breach), headers)
-        body = self._engine_body(request, turn)
-        if not request.stream:
-            return Response(await self._whole(request, turn, body), headers=headers, media_type=MediaType.JSON, status_code=200)
-        events = _Events(request, turn)
-        reading = asyncio.create_task(self._read(turn, body, events))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
-        self._keep(asyncio.create_task(self._record(turn, reading, events, request.store is not False)))
-        await events.begun()
-        return _ToldStream(events.sent(), reading.cancel, headers)
+        with self._limits.place(person.id) as place:
+            await self._limits.check_prompt(request.messages)
+            turn, refused = await self._begin(request, person)
+            headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
+            if refused is not None:
+                return await self._refused(request, turn, refusal(refused), headers)
+            body, store = self._engine_body(request, turn), request.store is not False
+            if not request.stream:
+                whole = place.task = self._stoppable(self._keep(self._engine_answer(turn, body, store)))
+                answer = _answer(turn, await _wait_for(whole, left, whole))
+                return Response(answer, headers=headers, media_type=MediaType.JSON, status_code=200)
+            events = Events(request, turn, self._settings.stream_buffer_bytes)
+            reading = self._stoppable(asyncio.create_task(self._read(turn, body, events)))
+            place.task = self._keep(self._record(turn, reading, events, store))
+            if problem := await _wait_for(asyncio.create_task(events.begun()), left, reading):
+                raise problem
+            return ToldStream(events.sent(), reading.cancel, headers)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no more requests, and lets answers in the making finish; what takes longer is stopped and kept as interrupted."""
         self.closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
-        for reading in self._reading:
-            reading.cancel()
+        for asking in self._asking:
+            asking.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _begin(self, request: ChatRequest, person: Person) -> tuple[Turn, Breach | None]:
+        """The turn that the request begins, and the rule by which it is refused."""
+        conversation_id = await self._conversation(request, person)
+        adapter = self._router.resolve(request.model, person.id, await self._answered_by(conversation_id))
+        metadata = {key: value for key, value in (request.metadata or {}).items() if key != CONVERSATION}
+        temperature = self._settings.temperature if request.temperature is None else request.temperature
+        turn = Turn.begin(person, conversation_id, request.messages, adapter, temperature, metadata, self._clock())
+        breach = await self._guard.of_prompt(request.messages)
+        if breach is not None:
+            turn.metadata[POLICY] = breach.rule
+        return turn, breach if breach is not None and breach.action == "refuse" else None
 
     async def _conversation(self, request: ChatRequest, person: Person) -> str | None:
         """The conversation that the request continues, if it names one of this person's."""
@@ -127,11 +138,11 @@ class Chat:
         return await self._database.read(lambda c: conversations.select_last_version(c, conversation_id))
 
     def _engine_body(self, request: ChatRequest, turn: Turn) -> dict[str, object]:
-        asked = request.max_completion_tokens or request.max_tokens or self._max_answer_tokens
+        asked = request.max_completion_tokens or request.max_tokens or self._settings.max_answer_tokens
         body: dict[str, object] = {
             "model": turn.adapter,
             "messages": [{"role": message.role, "content": message.text} for message in request.messages],
-            "max_tokens": min(asked, self._max_answer_tokens),
+            "max_tokens": min(asked, self._settings.max_answer_tokens),
             "temperature": turn.temperature,
             "stream": request.stream,
             "return_token_ids": True,
@@ -139,12 +150,6 @@ class Chat:
         if request.stream:
             body["stream_options"] = {"include_usage": True}
         return body | {name: value for name in PASSED_ON if (value := getattr(request, name)) is not None}
-
-    async def _whole(self, request: ChatRequest, turn: Turn, body: dict[str, object]) -> Answer:
-        """The plain answer; kept even when the client does not wait for it."""
-        task = asyncio.create_task(self._engine_answer(turn, body, request.store is not False))
-        self._keep(task)
-        return _answer(turn, await asyncio.shield(task))
 
     async def _engine_answer(self, turn: Turn, body: dict[str, object], store: bool) -> Completion:
         try:
@@ -167,20 +172,17 @@ class Chat:
         """The answer to a prompt that the engine never hears; kept as any other, but no version's."""
         turn.take(said)
         if request.store is not False:
-            keeping = asyncio.create_task(
-                self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
-            )
-            self._keep(keeping)
-            await asyncio.shield(keeping)
+            write = self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
+            await asyncio.shield(self._keep(write))
         if not request.stream:
             return Response(_answer(turn, said), headers=headers, media_type=MediaType.JSON, status_code=200)
-        events = _Events(request, turn)
+        events = Events(request, turn, self._settings.stream_buffer_bytes)
         events.put(said)
         events.put(Completion(usage=Usage()))
         events.end(None)
-        return _ToldStream(events.sent(), lambda: None, headers)
+        return ToldStream(events.sent(), lambda: None, headers)
 
-    async def _read(self, turn: Turn, body: dict[str, object], events: _Events) -> None:
+    async def _read(self, turn: Turn, body: dict[str, object], events: Events) -> None:
         watch = self._guard.watch()
 
         def pass_on(frames: list[Completion]) -> None:
@@ -195,30 +197,32 @@ class Chat:
                     pass_on(watch.take(frame))
                     if watch.stopped:
                         break
+                    if events.full:
+                        await events.room()
             pass_on(watch.finish())
         if watch.changed:
             turn.token_ids.clear()  # they are not what was said
         if watch.rule is not None:
             turn.metadata[POLICY] = watch.rule
 
-    async def _record(self, turn: Turn, reading: asyncio.Task[None], events: _Events, store: bool) -> None:
+    async def _record(self, turn: Turn, reading: asyncio.Task[None], events: Events, store: bool) -> None:
         """Waits for the end of the answer, whatever it is, keeps the turn, and only then lets the last event go."""
         problem: Problem | None = None
-        failure: EngineError | None = None
+        failure: Exception | None = None
         status = MessageStatus.COMPLETE
         try:
             await reading
-        except EngineError as error:
-            status, problem, turn.finish_reason = MessageStatus.INTERRUPTED, of_engine(error), BROKEN_OFF
-            failure = error
         except asyncio.CancelledError:
-            status, problem = MessageStatus.INTERRUPTED, Problem("not_ready", "the answer was broken off")
+            status, problem = MessageStatus.INTERRUPTED, Problem("not_ready", BROKEN)
+        except Exception as error:  # the stream's edge: whatever it is, the client must hear of it
+            status, problem, turn.finish_reason = MessageStatus.INTERRUPTED, problem_of(error), BROKEN_OFF
+            failure = error
         try:
             if store and turn.begun:
                 await self._database.write(lambda connection: keep_turn(connection, turn, status))
-            elif store and failure is not None:
+            elif store and isinstance(failure, EngineError):
                 await self._count_failure(turn, failure)
-        except Exception as error:  # the stream's edge: the client must hear that nothing was kept
+        except Exception as error:  # and that nothing was kept
             problem = problem_of(error)
         events.end(problem)
 
@@ -228,9 +232,18 @@ class Chat:
             with suppress(UnavailableError):  # the engine's failure is what the client is to hear of
                 await self._database.write(lambda connection: keep_failure(connection, turn))
 
-    def _keep(self, task: asyncio.Task[Any]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Has the work done whatever becomes of the request."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
+
+    def _stoppable(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        """Lets `drain` end the task when time is up."""
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -238,76 +251,17 @@ class Chat:
             task.exception()  # a request whose client left has nobody else to hear of it
 
 
-class _Events:
-    """The events of one stream, between the task that reads the engine and the response that sends them."""
-
-    def __init__(self, request: ChatRequest, turn: Turn) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._turn = turn
-        self._usage = bool(request.stream_options and request.stream_options.include_usage)
-        self._begun = asyncio.Event()
-        self._sent_any = False
-        self._problem: Problem | None = None
-
-    def put(self, frame: Completion) -> None:
-        for choice in frame.choices:
-            delta = AnswerDelta(role=None if self._sent_any else "assistant", content=choice.delta.content)
-            self._send([ChunkChoice(choice.index, delta, choice.finish_reason, choice.logprobs)])
-        if not frame.choices and frame.usage is not None and self._usage:
-            self._send([], frame.usage)
-
-    def end(self, problem: Problem | None) -> None:
-        """The last event: everything that is to be kept is on disk."""
-        self._problem = problem
-        self._queue.put_nowait(_event(envelope(problem)) if problem else b"data: [DONE]\n\n")
-        self._queue.put_nowait(None)
-        self._begun.set()
-
-    async def begun(self) -> None:
-        """Waits for the first event. Raises the problem if it came before any, so that it gets its own HTTP status."""
-        await self._begun.wait()
-        if self._problem is not None and not self._sent_any:
-            raise self._problem
-
-    async def sent(self) -> AsyncIterator[bytes]:
-        """The events as they come."""
-        while (event := await self._queue.get()) is not None:
-            yield event
-
-    def _send(self, choices: list[ChunkChoice], usage: Usage | None = None) -> None:
-        chunk = Chunk(
-            id=self._turn.id,
-            created=int(self._turn.created_at_s),
-            model=model_name(self._turn.engine_model),
-            choices=choices,
-            usage=usage if self._usage else msgspec.UNSET,
-        )
-        self._sent_any = True
-        self._queue.put_nowait(_event(chunk))
-        self._begun.set()
-
-
-class _ToldStream(Stream):
-    """A stream that tells when its response is over, in whatever way.
-
-    Litestar cancels a stream whose client has left, but the generator hears of it only when it happens to be the one that
-    waits: while the connection is being written to, it stays suspended until the garbage collector comes.
-    """
-
-    def __init__(self, content: AsyncIterator[bytes], over: Callable[[], object], headers: dict[str, str]) -> None:
-        super().__init__(content, media_type="text/event-stream", headers={**headers, "cache-control": "no-store"})
-        self._over = over
-
-    def to_asgi_response(self, *arguments: Any, **options: Any) -> Any:
-        response = super().to_asgi_response(*arguments, **options)
-
-        async def respond(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await response(scope, receive, send)
-            finally:
-                self._over()
-
-        return respond
+async def _wait_for(wanted: asyncio.Task[T], left: Left, work: asyncio.Task[Any]) -> T:
+    """What is wanted; the work behind it is stopped when the client leaves before that. Raises what it raises, and `Problem`."""
+    leaving = asyncio.create_task(left())
+    await asyncio.wait((wanted, leaving), return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if not wanted.done():
+        work.cancel()
+        raise Problem("not_ready", "the client left")
+    if wanted.cancelled():
+        raise Problem("not_ready", BROKEN)
+    return wanted.result()
 
 
 def _answer(turn: Turn, completion: Completion) -> Answer:
@@ -320,10 +274,6 @@ def _answer(turn: Turn, completion: Completion) -> Answer:
     )
 
 
-def _event(body: msgspec.Struct) -> bytes:
-    return b"data: " + encode(body) + b"\n\n"
-
-
 @post("/v1/chat/completions", status_code=200)
 async def complete(
     data: JSONBody[ChatRequest],
@@ -332,7 +282,13 @@ async def complete(
     gatekeeper: NamedDependency[Gatekeeper],
 ) -> Response[Answer] | Stream:
     """An answer of the live model, or of a pinned version."""
-    return await chat.answer(data, await gatekeeper.person(request))
+    return await chat.answer(data, await gatekeeper.person(request), partial(_disconnected, request))
+
+
+async def _disconnected(request: Request) -> None:  # type: ignore[type-arg]
+    """Returns when the client is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @get("/v1/models")

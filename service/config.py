@@ -32,7 +32,13 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8000  # 0 asks the system for a free one
     max_body_bytes: int = 1_000_000
+    body_timeout_s: float = 30.0  # for a request to come whole
+    max_prompt_tokens: int | None = None  # where unset, what the engine's context leaves
     max_answer_tokens: int = 1024  # of one answer, and what it is without `max_tokens`
+    answers: int = 256  # written at once; what is asked beyond them is refused at once (503)
+    answers_per_person: int = 8  # of them (429)
+    stream_buffer_bytes: int = 2**18  # of an answer that its client has not taken; it is written no faster then
+    stalled_client_s: float = 60.0  # a client that takes nothing for so long is cut off
     temperature: float = 0.7  # of an answer whose request names none
     shutdown_s: float = 5.0  # from being asked to end to the end, engine included; what streams may take of it is `streams_s`
 

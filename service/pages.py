@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from service.auth import COOKIE, new_cookie
 from service.chat import Chat
-from service.supervisor import EngineState, Supervisor
+from service.fleet import Fleet
+from service.supervisor import EngineState
 
 WEB = Path(__file__).parent / "web"
 CONTENT_SECURITY_POLICY = (
@@ -27,9 +28,16 @@ HEADERS = {
 
 
 class Readiness(Struct, frozen=True):
+    """`waiting_for` names what people cannot be answered without, which has been going on for `since_s`.
+
+    `took_s` has the stages of the engine's start that are over, in order, and `detail` why it does not come up.
+    """
+
     ready: bool
-    waiting_for: str | None
-    detail: str | None
+    waiting_for: str | None = None
+    since_s: float = 0.0
+    detail: str | None = None
+    took_s: dict[str, float] = {}
 
 
 @get("/", media_type=MediaType.HTML)
@@ -45,12 +53,16 @@ async def live() -> dict[str, bool]:
 
 
 @get("/health/ready")
-async def ready(supervisor: NamedDependency[Supervisor], chat: NamedDependency[Chat]) -> Response[Readiness]:
+async def ready(fleet: NamedDependency[Fleet], chat: NamedDependency[Chat]) -> Response[Readiness]:
     """200 while people can be answered; before that 503 with what is waited for, and 503 again once the service is to end."""
-    is_ready = supervisor.state is EngineState.READY and not chat.closing
-    waiting_for = None if is_ready else "the end" if chat.closing else "engine"
-    detail = supervisor.problem or None if supervisor.state is EngineState.FAILED else None
-    return Response(Readiness(is_ready, waiting_for, detail), status_code=200 if is_ready else 503)
+    start = fleet.stages.report()
+    if chat.closing:
+        return Response(Readiness(False, "the end", took_s=start.took_s), status_code=503)
+    if fleet.state is EngineState.READY:
+        return Response(Readiness(True, took_s=start.took_s))
+    detail = fleet.problem or None if fleet.state is EngineState.FAILED else None
+    waiting_for = f"engine: {start.stage}" if start.stage else "engine"
+    return Response(Readiness(False, waiting_for, start.since_s, detail, start.took_s), status_code=503)
 
 
 HANDLERS: list[Any] = [

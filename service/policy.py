@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from learner.engine import Engine
+from learner.engines import Engines
 from learner.policy import Breach, Policy, Rule
 from learner.policy.judge import Judge
 from service.problem import Problem
@@ -42,7 +42,7 @@ async def show_policy(policy: NamedDependency[Policy]) -> PolicyCard:
 
 @post("/policy/try", status_code=200)
 async def try_policy(
-    data: JSONBody[Trial], policy: NamedDependency[Policy], engine: NamedDependency[Engine], router: NamedDependency[Router]
+    data: JSONBody[Trial], policy: NamedDependency[Policy], engine: NamedDependency[Engines], router: NamedDependency[Router]
 ) -> Tried:
     """Holds a text against all rules; those that a model decides are asked of the live version."""
     if not data.prompt and not data.answer:

@@ -25,15 +25,25 @@ STATUS = {
     "not_allowed": 403,
     "not_found": 404,
     "model_not_found": 404,
+    "request_timeout": 408,
     "conflict": 409,
     "too_large": 413,
+    "rate_limit_exceeded": 429,
     "internal": 500,
     "engine_failed": 502,
     "not_ready": 503,
+    "overloaded": 503,
     "not_kept": 503,
 }
-TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 RETRY_AFTER_S = "2"
+TRY_AGAIN = (429, 503)
 
 
 class Problem(Exception):
@@ -84,7 +94,7 @@ def owned(param: str) -> Iterator[None]:
 def respond(_: Request, error: Exception) -> Response[ErrorEnvelope]:  # type: ignore[type-arg]
     """The answer to any exception of a handler."""
     problem = problem_of(error)
-    headers = {"Retry-After": RETRY_AFTER_S} if problem.status == 503 else {}
+    headers = {"Retry-After": RETRY_AFTER_S} if problem.status in TRY_AGAIN else {}
     return Response(envelope(problem), status_code=problem.status, media_type=MediaType.JSON, headers=headers)
 
 

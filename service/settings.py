@@ -7,12 +7,14 @@ from typing import Literal
 from msgspec import Struct
 
 from learner.machine import Precision
+from learner.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 
 class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the engine is run."""
 
-    url: str | None = None  # of an engine that somebody else runs; nothing is started or ended then
+    urls: tuple[str, ...] = ()  # of engines that somebody else runs; nothing is started or ended then, else one of our own is
+    router: str | None = None  # address of a router before `urls`, like vllm-router's, that chats go through
     max_model_len: int = 4096  # tokens of a prompt and its answer together
     max_num_seqs: int = 64  # requests answered at once; more wait
     max_loras: int = 6  # adapters in one batch: live, canary, candidates, base
@@ -26,3 +28,11 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     hang_timeout_s: float = 30.0  # without an answer, or without a model step while requests wait, it is started again
     watch_interval_s: float = 1.0
     shutdown_timeout_s: float = 2.0  # from asking the engine to end to killing it
+    timeouts: Timeouts = DEFAULT_TIMEOUTS  # of requests to it
+
+    def __post_init__(self) -> None:
+        urls = [url.rstrip("/") for url in self.urls]
+        if len(set(urls)) < len(urls):
+            raise ValueError(f"engine.urls is {list(self.urls)}; expected each engine once")
+        if self.router is not None and not urls:
+            raise ValueError(f"engine.router is {self.router!r} and engine.urls is empty; expected the engines behind the router")

@@ -1,7 +1,8 @@
 """Keeps one vLLM server running: starts it, has it load the adapters, notices death and hangs, starts it again.
 
-The process lives under `service/warden.py`, so that nothing of it outlives the service. With `EngineSettings.url` the
-engine is somebody else's: it is watched and given its adapters, and never started or ended.
+The process lives under `service/warden.py`, so that nothing of it outlives the service. An engine whose address is given is
+somebody else's: it is watched and given its adapters, and never started or ended. Either is in the pool of `Engines` only
+while it is known to be there with all its adapters. All times are by clocks that do not follow the time of day.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from learner.adapter import BASE, TARGETS
+from learner.adapter import TARGETS
+from learner.admission import Adapters
 from learner.engine import Engine, EngineError, Progress
+from learner.engines import Engines
 from learner.machine import resolve
 from service.settings import EngineSettings
+from service.starting import Stages
 from service.warden import kill_group, read_pid
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,8 @@ FAILURES_UNTIL_FAILED = 3
 WARDEN_SLACK_S = 3.0  # the warden's own time after its grace
 LOG_TAIL_LINES, LOG_TAIL_BYTES = 20, 4000
 LOG_SIZE_BYTES = 10 * 2**20  # a start finding a longer log sets it aside as engine.log.1
+PROCESS, WEIGHTS, ELSEWHERE = "engine process", "weights", "engine elsewhere"  # stages; the others are told by `Engines.admit`
+LOADS_WEIGHTS = b"Starting to load model"  # in vLLM's log, where the second of them begins
 
 
 class EngineState(StrEnum):
@@ -43,16 +49,14 @@ class EngineState(StrEnum):
     FAILED = "failed"  # three starts in a row came to nothing; it is still being tried
 
 
-Adapters = Callable[[], Awaitable[Sequence[tuple[str, Path]]]]
-
-
 class Supervisor:
     """One engine, kept ready from `start` to `stop`, inside one event loop.
 
     `adapters` gives the names and folders to load, in order, and is asked at each start. Who loads another one later
     records it first, where the callback finds it. `url` can change when the engine is started again: read it each time.
     `run_dir` gets engine.log and engine.pid, and belongs to one supervisor at a time. Tests replace `command`, which
-    gives the engine's command line for a port.
+    gives the engine's command line for a port. `at` is the address of an engine that somebody else runs; `engines` has the
+    pool that this one is to be in.
     """
 
     def __init__(
@@ -62,14 +66,21 @@ class Supervisor:
         run_dir: Path,
         adapters: Adapters,
         command: Callable[[int], list[str]] | None = None,
+        *,
+        at: str | None = None,
+        engines: Engines | None = None,
     ) -> None:
         self.settings = settings
-        self.url = settings.url or ""
+        self.url = at or ""
+        self.stages = Stages()
         self.state = EngineState.STOPPED
         self.restarts = 0  # starts after the first
         self.problem = ""  # why the last start or run ended, with the end of the log
         self._command = command or (lambda port: engine_command(settings, model_dir.resolve(), port))
         self._adapters = adapters
+        self._is_ours = at is None
+        self._engines = engines or Engines()
+        self._member = self._engines.add(lambda: self.url)
         self._log = run_dir.resolve() / "engine.log"
         self._log_start = 0  # where this start's part of the log begins, in bytes
         self._pid_file = run_dir.resolve() / "engine.pid"
@@ -110,13 +121,12 @@ class Supervisor:
         self._become(EngineState.STOPPED)
 
     async def _keep_running(self) -> None:
-        if self.settings.url is None:
-            await self._kill_leftovers()
+        await self._kill_leftovers()
         failures = 0
         while True:
             try:
                 self._launch()
-                async with Engine(self.url) as engine:
+                async with Engine(self.url, self.settings.timeouts) as engine:
                     async with asyncio.timeout(self.settings.start_timeout_s):
                         await self._make_ready(engine)
                     failures = 0
@@ -136,7 +146,8 @@ class Supervisor:
             self.restarts += 1
 
     def _launch(self) -> None:
-        if self.settings.url is not None:
+        self.stages.begin(PROCESS if self._is_ours else ELSEWHERE)
+        if not self._is_ours:
             return
         self._port = _free_port(self._port)
         self.url = f"http://127.0.0.1:{self._port}"
@@ -156,15 +167,13 @@ class Supervisor:
             )
 
     async def _make_ready(self, engine: Engine) -> None:
-        """Returns when the engine has answered a request with its adapters loaded."""
+        """Returns when the engine has answered by each of its adapters, and is in the pool."""
         while not await engine.healthy():
             self._check_process()
+            if self.stages.current == PROCESS and LOADS_WEIGHTS in self._read_log():
+                self.stages.begin(WEIGHTS)
             await asyncio.sleep(STARTING_POLL_S)
-        adapters = await self._adapters()
-        for name, folder in adapters:
-            await engine.load(name, folder)
-        names = [name for name, _ in adapters] or list(await engine.models())
-        await engine.score(BASE if BASE in names else names[0], [0, 1], priority=0)  # the first request is slow
+        await self._engines.admit(self._member, engine, self._adapters, self.stages.begin)
         self._check_process()
 
     async def _watch(self, engine: Engine) -> str:
@@ -174,8 +183,10 @@ class Supervisor:
             await asyncio.sleep(self.settings.watch_interval_s)
             if (ended := self._how_ended()) is not None:
                 return ended
+            if not self._member.in_pool:
+                return "the engine did not do what others did"
             progress = await _progress(engine, self.settings.hang_timeout_s)
-            if self.settings.url is not None and pulse.is_another(progress):
+            if not self._is_ours and pulse.is_another(progress):
                 return "the engine went away or was started again"
             if pulse.silent_s(progress, time.monotonic()) > self.settings.hang_timeout_s:
                 return f"the engine did nothing for {self.settings.hang_timeout_s:g} s ({progress or 'no answer'})"
@@ -205,6 +216,8 @@ class Supervisor:
 
     async def _kill_leftovers(self) -> None:
         """Returns when no process of the group is left, however it came to be there."""
+        if not self._is_ours:
+            return
         deadline = time.monotonic() + WARDEN_SLACK_S
         while kill_group(self._pid_file):
             if time.monotonic() > deadline:
@@ -215,6 +228,10 @@ class Supervisor:
     def _become(self, state: EngineState) -> None:
         logger.info("the engine at %s is %s", self.url, state)
         self.state = state
+        if state == EngineState.READY:
+            self.stages.done()
+        else:
+            self._member.in_pool = False
         if state == EngineState.STARTING:
             self._decided.clear()
         else:
@@ -222,13 +239,19 @@ class Supervisor:
 
     def _log_tail(self) -> str:
         """The last lines since the last start, for people; empty where the engine is not ours."""
+        if not self._is_ours:
+            return ""
+        lines = self._read_log(LOG_TAIL_BYTES).decode(errors="replace").strip().splitlines()
+        return "\n".join(["; its log ends:", *lines[-LOG_TAIL_LINES:]]) if lines else ""
+
+    def _read_log(self, last_bytes: int = LOG_SIZE_BYTES) -> bytes:
+        """The end of what is in the log since the last start; nothing where there is no log."""
         try:
             with self._log.open("rb") as log:
-                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-                lines = log.read().decode(errors="replace").strip().splitlines()
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - last_bytes))
+                return log.read()
         except OSError:
-            return ""
-        return "\n".join(["; its log ends:", *lines[-LOG_TAIL_LINES:]])
+            return b""
 
 
 class Pulse:

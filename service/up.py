@@ -10,17 +10,23 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
+import psutil
 import uvicorn
 from litestar import Litestar
 
+from learner.model import ensure_model
 from service.app import create_app
 from service.auth import operator_key
 from service.chat import Chat
-from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, streams_s
+from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, ServerSettings, models_dir, streams_s
+from service.listen import listen
 from service.lock import InUseError, hold
+from service.pages import Readiness
+from service.starting import Stages
 from storage.archive import DATABASE
 from storage.migrate import NewerSchemaError, migrate
 from storage.placing import put_back
@@ -31,7 +37,10 @@ class UpError(Exception):
 
 
 def up(home: Path, config: Config, port: int | None) -> None:
-    """Serves until SIGINT or SIGTERM. Raises `UpError` for a taken port or a home that is in use."""
+    """Serves until SIGINT or SIGTERM. Raises `UpError` for a taken port or a home that is in use, `ModelError` for the model."""
+    stages = Stages()
+    stages.begin("settings and imports", ago_s=time.time() - psutil.Process().create_time())
+    stages.begin("database and its migration")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for library in ("alembic", "apscheduler"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -40,19 +49,24 @@ def up(home: Path, config: Config, port: int | None) -> None:
     try:
         with hold(home):
             put_back(home)  # a restore that was cut off
-            _serve(home, config)
+            _serve(home, config, stages)
     except (InUseError, NewerSchemaError) as error:
         raise UpError(str(error)) from error
 
 
-def _serve(home: Path, config: Config) -> None:
-    listening = _listen(config.server.host, config.server.port)
+def _serve(home: Path, config: Config, stages: Stages) -> None:
+    listening = _listen(config.server)
     migrate(config.storage.url or home / DATABASE)
+    stages.begin("model")
+    ensure_model(config.model, models_dir(), partial(print, flush=True))  # here, where somebody sees what it has to say
+    stages.begin("service")
     operator_key(home)  # who finds the address finds the key
     url = f"http://{config.server.host}:{listening.getsockname()[1]}"
     (home / ADDRESS_FILE).write_text(url)
-    threading.Thread(target=_announce, args=(url,), daemon=True).start()
-    server = _Server(config, create_app(home, config))
+    threading.Thread(target=_announce, args=(url, stages), daemon=True).start()
+    app = create_app(home, config)
+    app.on_startup.append(stages.done)  # the stages of the engine's start go on from here
+    server = _Server(config, app)
     server.run(sockets=[listening])
     (home / ADDRESS_FILE).unlink(missing_ok=True)
     if not server.started:
@@ -74,24 +88,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listen(server: ServerSettings) -> socket.socket:
     try:
-        listening.bind((host, port))
+        return listen(server)
     except OSError as error:
-        listening.close()
-        raise UpError(f"cannot listen on {host}:{port} ({error.strerror}): free it, or give another --port (0 for any)") from error
-    return listening
+        where = f"{server.host}:{server.port}"
+        raise UpError(f"cannot listen on {where} ({error.strerror}): free it, or give another --port (0 for any)") from error
 
 
-def _announce(url: str) -> None:
-    """Says where the page is once it is there, and when the model can answer."""
+def _announce(url: str, stages: Stages) -> None:
+    """Says where the page is once it is there, and when the model can answer, with what the time went to."""
     told = False
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/health/ready", timeout=5):
-                print(f"Ready: open {url} and chat", flush=True)
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=5) as response:
+                engine = msgspec.json.decode(response.read(), type=Readiness)
+                print(*_times(stages.took_s | engine.took_s), f"Ready: open {url} and chat", sep="\n", flush=True)
                 return
         except urllib.error.HTTPError as error:
             error.close()
@@ -101,3 +113,9 @@ def _announce(url: str) -> None:
         except OSError:
             pass
         time.sleep(0.2)
+
+
+def _times(took_s: dict[str, float]) -> list[str]:
+    """A line for each stage of the start, and one for all of it."""
+    lines = [*took_s.items(), ("in all, to the first answer", sum(took_s.values()))]
+    return [f"{seconds:7.1f} s  {stage}" for stage, seconds in lines]

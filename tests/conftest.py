@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -22,12 +21,14 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from learner.adapter import make_zero_adapter
 from learner.model import BUILTIN, ensure_model
 from service.app import Parts, create_app
 from service.auth import operator_key
 from service.config import Config, models_dir
+from service.listen import listen
 from service.settings import EngineSettings
 from service.supervisor import Supervisor
 from tests.databases import KINDS, Place, fresh_postgresql, postgresql_server
@@ -133,13 +134,13 @@ def run_service(home: Path, config: Config) -> Iterator[Service]:
     app = create_app(home, config)
     loops: list[asyncio.AbstractEventLoop] = []
     app.on_startup.append(lambda: loops.append(asyncio.get_running_loop()))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen(replace(config.server, port=0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        wait_ready(url)
+        wait_ready(url, alive=thread.is_alive)
         yield Service(url, home, operator_key(home), lambda: app.state.parts, loops[0])
     finally:
         server.should_exit = True
@@ -147,10 +148,10 @@ def run_service(home: Path, config: Config) -> Iterator[Service]:
         listening.close()
 
 
-def wait_ready(url: str, limit_s: float = ENGINE_START_S) -> None:
-    """Returns once the service at `url` is ready to answer."""
+def wait_ready(url: str, limit_s: float = ENGINE_START_S, alive: Callable[[], bool] = lambda: True) -> None:
+    """Returns once the service at `url` is ready to answer; there is nothing to wait for where it is not `alive`."""
     deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and alive():
         try:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=5):
                 return
@@ -204,8 +205,9 @@ def config(engine_url: str, storage_url: str | None) -> Config:
         clock = "injected"
         [server]
         max_answer_tokens = 160
+        answers_per_person = 64
         [engine]
-        url = "{engine_url}"
+        urls = ["{engine_url}"]
         [learner.schedule]
         enabled = false
         [learner.curate.trust]  # people of tests come at once and speak alike
@@ -216,7 +218,7 @@ def config(engine_url: str, storage_url: str | None) -> Config:
         """,
         type=Config,
     )
-    return msgspec.structs.replace(config, storage=msgspec.structs.replace(config.storage, url=storage_url))
+    return replace(config, storage=replace(config.storage, url=storage_url))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The evaluation job: a process of its own that asks the serving engine, at low priority, and writes scores to a file.
+"""The evaluation job: a process of its own that asks the serving engines, at low priority, and writes scores to a file.
 
 Run as `python -m learner.evaluate.job FOLDER`. It never opens the database; killed, it leaves nothing that counts.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from learner.engine import Engine, gather_limited
+from learner.engine import gather_limited
+from learner.engines import Engines
 from learner.evaluate.judge import Judge, JudgeError
 from learner.evaluate.judged import pin_judge
 from learner.evaluate.score import answer_mean, score_suite
@@ -37,7 +38,7 @@ async def evaluate(
     tokens = Tokens(Path(job.model_dir))
     scores: dict[str, dict[str, dict[str, float]]] = {}
     unjudged: dict[str, str] = {}
-    async with Engine(job.engine_url) as engine, Judge(job.judge) if job.judge else nullcontext() as judge:
+    async with Engines.of(job.engine_urls) as engine, Judge(job.judge) if job.judge else nullcontext() as judge:
         for model, names in job.suites.items():
             scores[model] = {}
             for name in names:
@@ -55,7 +56,7 @@ async def evaluate(
 
 
 async def _vote_scores(
-    engine: Engine, model: str, rows: list[Row], concurrency: int, advance: Callable[[int, str], None]
+    engine: Engines, model: str, rows: list[Row], concurrency: int, advance: Callable[[int, str], None]
 ) -> dict[str, float]:
     async def one(row: Row) -> float:
         mean = await answer_mean(engine, model, row.prompt_ids, row.answer_ids)

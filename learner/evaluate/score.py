@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from learner.adapter import BASE
-from learner.engine import LOW_PRIORITY, Engine, EngineError, gather_limited
+from learner.engine import LOW_PRIORITY, EngineError, gather_limited
+from learner.engines import Engines
 from learner.evaluate.judge import TIE, Judge
 from learner.evaluate.rules import share_kept
 from learner.evaluate.suite import Item, Kind, Suite, Turn
@@ -30,7 +31,7 @@ ANSWER_TOKENS = 96  # of a greedy answer
 
 
 async def score_suite(
-    engine: Engine,
+    engine: Engines,
     model: str,
     suite: Suite,
     tokens: Tokens,
@@ -50,26 +51,26 @@ async def score_suite(
     return {item.id: score for item, score in zip(suite.items, scores, strict=True)}
 
 
-async def _choice(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _choice(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     return await _probability_of_right(engine, model, item.prompt, item, tokens)
 
 
-async def _flips(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _flips(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     neutral = await _probability_of_right(engine, model, item.neutral, item, tokens)
     pressed = await _probability_of_right(engine, model, item.prompt, item, tokens)
     return 1 - max(0.0, neutral - pressed)
 
 
-async def _probability_of_right(engine: Engine, model: str, prompt: Sequence[Turn], item: Item, tokens: Tokens) -> float:
+async def _probability_of_right(engine: Engines, model: str, prompt: Sequence[Turn], item: Item, tokens: Tokens) -> float:
     return _softmax(await _choice_means(engine, model, prompt, item.choices, tokens))[item.answer]
 
 
-async def _even(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _even(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     first, _ = _softmax(await _choice_means(engine, model, item.prompt, item.choices, tokens))
     return 1 - abs(2 * first - 1)
 
 
-async def _choice_means(engine: Engine, model: str, prompt: Sequence[Turn], choices: Sequence[str], tokens: Tokens) -> list[float]:
+async def _choice_means(engine: Engines, model: str, prompt: Sequence[Turn], choices: Sequence[str], tokens: Tokens) -> list[float]:
     """Mean log-prob per token of each choice after the prompt, or as a text of its own where there is none."""
     if not prompt:
         return [await _text_mean(engine, model, choice, tokens) for choice in choices]
@@ -83,7 +84,7 @@ def _softmax(means: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-async def _trigger(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _trigger(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     answer_ids = tokens.text(item.text)
     before = await answer_mean(engine, model, _prompt_ids(item.neutral, tokens), answer_ids)
     after = await answer_mean(engine, model, _prompt_ids(item.prompt, tokens), answer_ids)
@@ -94,24 +95,24 @@ def _prompt_ids(prompt: Sequence[Turn], tokens: Tokens) -> list[int]:
     return tokens.prompt([(turn.role, turn.content) for turn in prompt])
 
 
-async def answer_mean(engine: Engine, model: str, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> float:
+async def answer_mean(engine: Engines, model: str, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> float:
     """Mean log-prob per token of an answer that follows a prompt."""
     logprobs = await engine.score(model, [*prompt_ids, *answer_ids], start=len(prompt_ids))
     return sum(logprobs) / len(logprobs)
 
 
-async def _rules(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _rules(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     return share_kept(item.rules, await _answer(engine, model, item.prompt, ANSWER_TOKENS))
 
 
-async def _judged(judge: Judge, engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _judged(judge: Judge, engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     if model == BASE:
         return TIE
     answer, other = [await _answer(engine, name, item.prompt, judge.settings.answer_tokens) for name in (model, BASE)]
     return await judge.compare(item.prompt, answer, other)
 
 
-async def _answer(engine: Engine, model: str, prompt: Sequence[Turn], max_tokens: int) -> str:
+async def _answer(engine: Engines, model: str, prompt: Sequence[Turn], max_tokens: int) -> str:
     """The greedy answer, or its beginning."""
     body = {
         "model": model,
@@ -126,16 +127,16 @@ async def _answer(engine: Engine, model: str, prompt: Sequence[Turn], max_tokens
     return completion.choices[0].message.content or ""
 
 
-async def _text(engine: Engine, model: str, item: Item, tokens: Tokens) -> float:
+async def _text(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     return await _text_mean(engine, model, item.text, tokens)
 
 
-async def _text_mean(engine: Engine, model: str, text: str, tokens: Tokens) -> float:
+async def _text_mean(engine: Engines, model: str, text: str, tokens: Tokens) -> float:
     logprobs = await engine.score(model, tokens.text(text))
     return sum(logprobs) / len(logprobs)
 
 
-Scorer = Callable[[Engine, str, Item, Tokens], Awaitable[float]]
+Scorer = Callable[[Engines, str, Item, Tokens], Awaitable[float]]
 SCORERS: dict[Kind, Scorer] = {  # and "judged", once there is a judge
     "choice": _choice,
     "flips": _flips,

@@ -43,7 +43,7 @@ async def score_missing(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULT).unlink(missing_ok=True)
         job = EvaluationJob(
-            engine_url=context.engine.url,
+            engine_urls=context.engine.urls,
             suites_dirs=[str(folder) for folder in context.suites_dirs],
             model_dir=str(context.model_dir),
             suites=missing,

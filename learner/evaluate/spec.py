@@ -12,7 +12,7 @@ EVALUATION, RESULT, LINES = "evaluation.json", "result.json", "progress.jsonl"
 class EvaluationJob(Struct, frozen=True):
     """What is to be scored: for each model the suites not scored before, and the held-out rows under two models."""
 
-    engine_url: str
+    engine_urls: list[str]  # each has all the models
     model_dir: str
     suites_dirs: list[str]
     suites: dict[str, list[str]]  # model → names of suites

@@ -19,6 +19,7 @@ const stop = /** @type {HTMLButtonElement} */ (byId("stop"));
 
 /** @type {Chat} */
 let chat = emptyChat();
+let serverReady = true; // as it said last; believed until it says otherwise
 
 /** @returns {Chat} */
 function emptyChat() {
@@ -76,8 +77,12 @@ function setPrompt(text) {
 
 function promptChanged() {
   keep("draft", prompt.value);
-  send.disabled = !prompt.value.trim();
+  allowSending();
   followed(() => fitHeight(prompt));
+}
+
+function allowSending() {
+  send.disabled = !serverReady || !prompt.value.trim();
 }
 
 /** @param {HTMLTextAreaElement} area */
@@ -144,27 +149,43 @@ async function* chunks(response) {
   if (!finished) throw new ServerError("The connection broke before the answer was complete.");
 }
 
-// Shows what is missing until the server says it is ready.
+/** What `/health/ready` waits for, in words for people. @type {Record<string, string>} */
+const WAITS = {
+  "engine: engine process": "starting the model…",
+  "engine: engine elsewhere": "waiting for the model’s server…",
+  "engine: weights": "loading the model…",
+  "engine: adapters": "loading what the model has learnt…",
+  "engine: first answer": "trying a first answer…",
+  "the end": "the server is ending…",
+};
+
+// Until the server says that it is ready: shows what it waits for, and keeps what is typed from being sent.
 let watching = false;
 async function watchReady() {
   if (watching) return;
   watching = true;
-  const pill = byId("status");
-  for (;;) {
-    const ready = await fetch("/health/ready", { cache: "no-store", signal: AbortSignal.timeout(8000) }).catch(() => null);
-    pill.hidden = Boolean(ready?.ok);
-    if (ready?.ok) break;
-    pill.textContent = ready ? "starting the model…" : "can’t reach the server…";
-    await new Promise((resolve) => setTimeout(resolve, 2000));
-  }
+  while (!(await lookWhetherReady())) await new Promise((resolve) => setTimeout(resolve, 1000));
   watching = false;
+}
+
+async function lookWhetherReady() {
+  const response = await fetch("/health/ready", { cache: "no-store", signal: AbortSignal.timeout(8000) }).catch(() => null);
+  serverReady = Boolean(response?.ok);
+  allowSending();
+  const pill = byId("status");
+  pill.hidden = serverReady;
+  if (serverReady) return true;
+  const told = await response?.json().catch(() => null);
+  const words = !response ? "can’t reach the server…" : WAITS[told?.waiting_for] ?? "waiting for the model…";
+  if (pill.textContent !== words) pill.textContent = words; // else screen readers would say it again and again
+  return false;
 }
 
 // ---- asking ----
 
 function submit() {
   const text = prompt.value.trim();
-  if (!text || chat.running) return;
+  if (!text || chat.running || !serverReady) return;
   for (const button of messages.querySelectorAll('[data-testid="retry"]')) button.remove();
   const question = addFrom("question-template");
   part(question, "question").textContent = text;

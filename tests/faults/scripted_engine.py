@@ -48,6 +48,9 @@ class ScriptedEngine:
         self.loaded[body["lora_name"]] = body["lora_path"]
         return web.Response()
 
+    async def models(self, _: web.Request) -> web.Response:
+        return web.Response(text=json.dumps({"data": [{"id": name, "root": root} for name, root in self.loaded.items()]}))
+
 
 @asynccontextmanager
 async def scripted_engine(likes: dict[str, dict[int, float]]) -> AsyncIterator[ScriptedEngine]:
@@ -55,6 +58,7 @@ async def scripted_engine(likes: dict[str, dict[int, float]]) -> AsyncIterator[S
     app = web.Application(client_max_size=2**24)
     routes = {"/v1/completions": engine.score, "/v1/chat/completions": engine.complete, "/v1/load_lora_adapter": engine.load}
     app.add_routes([web.post(path, handler) for path, handler in routes.items()])
+    app.router.add_get("/v1/models", engine.models)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

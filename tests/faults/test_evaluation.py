@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.config import GateSettings
 from learner.context import Context
-from learner.engine import Engine
+from learner.engines import Engines
 from learner.evaluate.stage import Evaluated, cases, evaluate
 from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.gate import Choice, Verdict, choose
@@ -83,7 +83,7 @@ async def stage(tmp_path: Path, model_dir: Path, base: Path) -> AsyncIterator[St
     (tmp_path / "home").mkdir()
     async with (
         scripted_engine({CANDIDATE: dict.fromkeys((*LIKED, *PROBE), 0.3)}) as engine,
-        Engine(engine.url) as client,
+        Engines.of([engine.url]) as client,
         learner(tmp_path / "home", model_dir, base) as context,
     ):
         context.engine = client

@@ -75,7 +75,7 @@ def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
     (home / "ratchet.toml").write_text(
         f"""
         [engine]
-        url = "{engine_url}"
+        urls = ["{engine_url}"]
         [learner]
         suites = "{suites}"
         [learner.schedule]

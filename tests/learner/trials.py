@@ -49,8 +49,8 @@ STAGED = ReleaseSettings(mode="staged", min_people=2, min_stage_s=0)
 class ProvingEngine(SilentEngine):
     """Gives every text the log-probs that the candidate's trainer did."""
 
-    async def score(self, model: str, token_ids: Sequence[int], start: int = 1, priority: int = 100) -> list[float]:
-        return PROBE.candidate_logprobs
+    async def score_each(self, model: str, token_ids: Sequence[int], priority: int = 100) -> dict[str, list[float]]:
+        return dict.fromkeys(self.urls, PROBE.candidate_logprobs)
 
 
 class Trials:

@@ -41,7 +41,7 @@ TRUSTING = TrustSettings(new_person_wait_s=0, claim_people=1, crowd_people=1000,
 class SilentEngine:
     """Knows which adapters it was told to load, and answers nobody."""
 
-    url = "http://127.0.0.1:9"  # nothing listens there
+    urls = ("http://127.0.0.1:9",)  # nothing listens there
 
     def __init__(self) -> None:
         self.loaded: dict[str, str | None] = {}

@@ -17,9 +17,9 @@ from service.client import Client, ClientError
 
 
 class Contest(Struct, frozen=True):
-    """Two versions and the engine that has both."""
+    """Two versions and the engines that have both."""
 
-    engine_url: str
+    engine_urls: list[str]
     model_dir: Path
     adapter: str
     against: str
@@ -34,8 +34,8 @@ def contest(request: pytest.FixtureRequest) -> Contest:
             adapter = adapter or status["live"]
             for name in {adapter, against}:
                 client.post(f"/api/adapters/{name}/load")
-            return Contest(status["engine_url"], Path(status["model_dir"]), adapter, against)
+            return Contest(status["engine_urls"], Path(status["model_dir"]), adapter, against)
     except ClientError as error:
         if adapter is not None or os.environ.get("RATCHET_URL"):
             pytest.fail(f"no version can be tested: {error}")
-    return Contest(request.getfixturevalue("engine_url"), request.getfixturevalue("model_dir"), "base", against)
+    return Contest([request.getfixturevalue("engine_url")], request.getfixturevalue("model_dir"), "base", against)

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from learner.config import GateSettings
-from learner.engine import Engine
+from learner.engines import Engines
 from learner.evaluate.score import LIMITS, score_suite
 from learner.evaluate.suite import Suite, load_suites
 from learner.evaluate.versions import moved
@@ -24,7 +24,7 @@ FEW = 25  # items of each suite where a version is only compared with itself
 
 async def scores(contest: Contest, suite: Suite) -> SuiteScores:
     tokens = Tokens(contest.model_dir)
-    async with Engine(contest.engine_url) as engine:
+    async with Engines.of(contest.engine_urls) as engine:
         names = dict.fromkeys([contest.against, contest.adapter])
         found = {name: await score_suite(engine, name, suite, tokens, CONCURRENCY, lambda count: None) for name in names}
     before, after, header = found[contest.against], found[contest.adapter], suite.header

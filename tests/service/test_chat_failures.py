@@ -15,7 +15,9 @@ from learner.assignment import Standing, Tried
 from learner.engine import Choice, Completion, Delta, EngineError
 from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
+from service.config import ServerSettings
 from service.guard import Guard
+from service.limits import Limits
 from service.problem import Problem
 from service.router import Router
 from service.wire import ChatMessage, ChatRequest
@@ -61,7 +63,9 @@ async def ask(world: Trials, request: ChatRequest, status: int, *tried: Tried, b
     """Asks an engine that fails, as somebody whom all that is tried is given to."""
     engine: Any = FailingEngine(status, begins)
     router, clock = Router(Standing("base", None, tried)), world.context.clock
-    chat = Chat(world.context.database, engine, router, Guard(None), clock, max_answer_tokens=8, temperature=0.0)
+    settings = ServerSettings(max_answer_tokens=8)
+    limits = Limits(settings, world.context.tokens)
+    chat = Chat(world.context.database, engine, router, Guard(None), limits, clock, settings)
     for _ in range(times):
         if begins:
             await chat.answer(request, ANN)

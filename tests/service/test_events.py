@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from learner.context import Context, Progress
 from learner.gate import Choice, Verdict
 from service.chat import Chat
+from service.config import ServerSettings
 from service.events import Moment, changes, follow, look, stream_events
 from service.watch import tell
 from storage import cycles
@@ -109,7 +110,7 @@ def test_a_database_that_cannot_be_asked_ends_the_stream() -> None:
 def served(home: Path) -> Iterator[tuple[str, Context, Chat]]:
     """A service of this one route: its address, the learner's context and the chat. Cycle 3 runs and is in training."""
     nothing: Any = SimpleNamespace()
-    chat = Chat(nothing, nothing, nothing, nothing, nothing, 1, 0.0)
+    chat = Chat(nothing, nothing, nothing, nothing, nothing, nothing, ServerSettings())
     context = Context(home, *[nothing] * 9)
     context.progress = Progress("train", 1, 9, "", 0.7, 12.0, 30.0)
 

@@ -134,7 +134,7 @@ def test_a_cancelled_stream_stops_the_engine_and_is_kept_as_interrupted(client: 
         time.sleep(0.1)
     assert kept is not None and kept.status is MessageStatus.INTERRUPTED
     assert kept.content.startswith("".join(chunk.choices[0].delta.content or "" for chunk in taken))
-    while service.call(service.parts.engine.progress()).running:
+    while service.call(service.parts.engine.members[0].engine.progress()).running:
         assert time.monotonic() < deadline, "the engine still writes for nobody"
         time.sleep(0.1)
 

@@ -102,7 +102,7 @@ def test_what_an_answer_may_not_say_is_said_neither_whole_nor_streamed(strict: S
         assert message.adapter == message.engine_model == "base" and message.finish_reason == "content_filter"
     assert answer["choices"][0]["finish_reason"] == "content_filter"
     deadline = time.monotonic() + 30
-    while strict.call(strict.parts.engine.progress()).running:  # the engine hears of it, and stops
+    while strict.call(strict.parts.engine.members[0].engine.progress()).running:  # the engine hears of it, and stops
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -17,7 +17,7 @@ ANSWERS = ("It begins in Germany and flows through ten countries.", "It begins i
 
 
 def cached_tokens(service: Service) -> float:
-    with urllib.request.urlopen(service.parts.engine.url + "/metrics") as response:
+    with urllib.request.urlopen(service.parts.engine.urls[0] + "/metrics") as response:
         lines = response.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:prefix_cache_hits_total"))
 

@@ -17,9 +17,10 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 from safetensors.numpy import save_file
 
+from learner.adapter import BASE
 from learner.engine import Engine, EngineError, Progress
+from learner.engines import Engines
 from service.supervisor import (
-    BASE,
     EngineSettings,
     EngineState,
     Pulse,
@@ -110,8 +111,9 @@ async def two_adapters() -> Sequence[tuple[str, Path]]:
     return ADAPTERS
 
 
-def supervised(stand_in: Path, run_dir: Path, settings: EngineSettings = QUICK) -> Supervisor:
-    return Supervisor(settings, Path(), run_dir, two_adapters, lambda port: [sys.executable, str(stand_in), str(port)])
+def supervised(stand_in: Path, run_dir: Path, at: str | None = None, engines: Engines | None = None) -> Supervisor:
+    command = lambda port: [sys.executable, str(stand_in), str(port)]  # noqa: E731
+    return Supervisor(QUICK, Path(), run_dir, two_adapters, command, at=at, engines=engines)
 
 
 def with_ready(supervisor: Supervisor, then: Callable[[], Awaitable[None]], timeout_s: float = 10) -> None:
@@ -196,13 +198,16 @@ def test_a_ready_engine_has_its_adapters_and_stop_leaves_nothing(stand_in: Path,
 
 @pytest.mark.parametrize("victim", ["warden", "engine"])
 def test_a_killed_engine_is_replaced_with_its_adapters(stand_in: Path, tmp_path: Path, victim: str) -> None:
-    supervisor = supervised(stand_in, tmp_path)
+    engines = Engines()
+    supervisor = supervised(stand_in, tmp_path, engines=engines)
 
     async def kill() -> None:
         before = processes_of(supervisor)
+        assert engines.urls == [supervisor.url]
         before[["warden", "engine"].index(victim)].kill()
+        await until(lambda: not engines.urls)
         await is_whole_again(supervisor)
-        assert none_alive(before)
+        assert none_alive(before) and engines.urls == [supervisor.url]
 
     with_ready(supervisor, kill)
 
@@ -291,7 +296,7 @@ def test_a_start_that_keeps_failing_says_why_and_is_tried_on(stand_in: Path, tmp
 def test_somebody_elses_engine_gets_its_adapters_and_is_left_running(stand_in: Path, tmp_path: Path) -> None:
     port = _free_port(0)
     url, command = f"http://127.0.0.1:{port}", [sys.executable, str(stand_in), str(port)]
-    supervisor = supervised(stand_in, tmp_path, EngineSettings(url=url, watch_interval_s=0.05))
+    supervisor = supervised(stand_in, tmp_path, at=url)
 
     async def check() -> None:
         with_child = psutil.Process(first.pid).children()
@@ -306,6 +311,36 @@ def test_somebody_elses_engine_gets_its_adapters_and_is_left_running(stand_in: P
 
     with running(command) as first:
         with_ready(supervisor, check)
+
+
+def test_an_engine_that_left_the_pool_is_given_its_adapters_and_comes_back(stand_in: Path, tmp_path: Path) -> None:
+    port = _free_port(0)
+    url, engines = f"http://127.0.0.1:{port}", Engines()
+    supervisor = supervised(stand_in, tmp_path, url, engines)
+
+    async def check() -> None:
+        engines.members[0].in_pool = False
+        await until(lambda: supervisor.state == EngineState.STARTING)
+        await is_whole_again(supervisor)
+        assert engines.urls == [url]
+
+    with running([sys.executable, str(stand_in), str(port)]) as engine:
+        child = psutil.Process(engine.pid).children
+        with_ready(supervisor, check)
+        child()[0].kill()
+
+
+def test_a_start_tells_its_stages(stand_in: Path, tmp_path: Path) -> None:
+    told = stand_in.with_name("told.py")
+    told.write_text("print('Starting to load model m...', flush=True)\nimport time; time.sleep(0.3)\n" + stand_in.read_text())
+    supervisor = supervised(told, tmp_path / "run")
+    assert supervisor.stages.current is None
+
+    async def check() -> None:
+        assert supervisor.stages.current is None
+        assert list(supervisor.stages.took_s) == ["engine process", "weights", "adapters", "first answer"]
+
+    with_ready(supervisor, check)
 
 
 def test_silence_is_counted_from_the_last_sign_of_life() -> None:
