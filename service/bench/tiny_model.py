@@ -26,6 +26,7 @@ def make_tiny_model(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=32,  # the smallest that vLLM has on the CPU
         max_position_embeddings=LONGEST,
         initializer_range=0.2,
     )

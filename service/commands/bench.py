@@ -20,9 +20,14 @@ from service.config import default_home, models_dir
 
 if TYPE_CHECKING:
     from service.bench.data import DataFigures
-    from service.bench.learner import LearnerFigures
-    from service.bench.learner_spec import Judged
+    from service.bench.learner.measure import LearnerFigures
+    from service.bench.learner.spec import Judged
     from service.bench.storage import StorageFigures
+
+LITELLM_HELP = (
+    "measure LiteLLM's proxy too, in the virtual environment DIR, which is made by "
+    "`python -m venv DIR && DIR/bin/pip install 'litellm[proxy]'`"
+)
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +38,20 @@ def add(commands: Commands) -> None:
     learner.add_argument("--model", metavar="DIR", help=f"the model that learns (default: {BUILTIN}, or a tiny one with --quick)")
     learner.add_argument("--rows", type=int, metavar="N", help="votes, and as many pairs")
     learner.add_argument("--engine", action="store_true", help="start the engine too, and time chats while training runs")
-    for measured in (storage, data, learner):
+    swap = command(bench, "swap", _swap, "what streams notice of another version going live, and of a restart", json=True)
+    soak = command(
+        bench, "soak", _soak, "chats, votes, swaps and engine kills for an hour: whether every promise was kept", json=True
+    )
+    soak.add_argument("--minutes", type=float, metavar="N", help="how long (default: 60, or 2 with --quick)")
+    engine = command(bench, "engine", _engine, "what adapters cost the engine, and whether their answers are right", json=True)
+    engine.add_argument("--stock", action="store_true", help="measure vLLM's own LoRA too, in another engine")
+    for served in (swap, soak, engine):
+        served.add_argument(
+            "--model", metavar="DIR", help=f"the model that answers (default: {BUILTIN}, or a tiny one with --quick)"
+        )
+    gateway = command(bench, "gateway", _gateway, "what Ratchet adds to an engine's answers, in time and in memory", json=True)
+    gateway.add_argument("--litellm", type=Path, metavar="DIR", help=LITELLM_HELP)
+    for measured in (storage, data, learner, engine, gateway, swap, soak):
         measured.add_argument("--quick", action="store_true", help="a few rows for a moment: to see that it works")
         measured.add_argument("--dir", type=Path, help="on the disk to measure (default: the disk of the home)")
 
@@ -55,8 +73,8 @@ def _data(arguments: argparse.Namespace) -> None:
 
 
 def _learner(arguments: argparse.Namespace) -> None:
-    from service.bench.learner import QUICK, Size, measure_learner
-    from service.bench.learner_run import Arms
+    from service.bench.learner.measure import QUICK, Size, measure_learner
+    from service.bench.learner.run import Arms
     from service.bench.tiny_model import make_tiny_model
 
     size = QUICK if arguments.quick else Size()
@@ -76,6 +94,84 @@ def _learner(arguments: argparse.Namespace) -> None:
         except (JobError, EngineError) as error:
             raise Failure(str(error)) from error
     show(arguments, figures, _learner_lines)
+
+
+def _swap(arguments: argparse.Namespace) -> None:
+    import uvloop
+
+    from service.bench.served import ServedError
+    from service.bench.swap.figures import QUICK, Size
+    from service.bench.swap.measure import measure_swap, swap_config
+    from service.bench.swap.table import swap_lines
+
+    size = QUICK if arguments.quick else Size()
+    with _folder(arguments) as name:
+        folder = Path(name)
+        try:
+            config = swap_config(_served_model(arguments, folder), size)
+            figures = uvloop.run(measure_swap(folder, config, size))
+        except (ServedError, EngineError) as error:
+            raise Failure(str(error)) from error
+    show(arguments, figures, swap_lines)
+
+
+def _soak(arguments: argparse.Namespace) -> None:
+    from service.bench.served import ServedError
+    from service.bench.soak.run import SHORT, Plan, soak
+    from service.bench.soak.table import soak_lines
+
+    plan = SHORT if arguments.quick else Plan()
+    if arguments.minutes is not None:
+        if arguments.minutes <= 0:
+            raise Failure(f"--minutes is {arguments.minutes:g}, expected more than 0")
+        plan = msgspec.structs.replace(plan, minutes=arguments.minutes)
+    with _folder(arguments) as name:
+        folder = Path(name)
+        try:
+            figures = asyncio.run(soak(folder, _served_model(arguments, folder), plan))
+        except ServedError as error:
+            raise Failure(str(error)) from error
+    show(arguments, figures, soak_lines)
+    if figures.problem_count:
+        raise Failure(f"{figures.problem_count} promises were not kept, expected none; first: {figures.problems[0]}")
+
+
+def _engine(arguments: argparse.Namespace) -> None:
+    from service.bench.engine.measure import QUICK, Size, measure_engine
+    from service.bench.engine.table import engine_lines
+
+    size, say = QUICK if arguments.quick else Size(), partial(print, file=sys.stderr)
+    with _folder(arguments) as name:
+        folder = Path(name)
+        try:
+            figures = asyncio.run(measure_engine(folder, _served_model(arguments, folder), size, arguments.stock, say))
+        except EngineError as error:
+            raise Failure(str(error)) from error
+    show(arguments, figures, engine_lines)
+
+
+def _served_model(arguments: argparse.Namespace, folder: Path) -> Path:
+    from service.bench.tiny_model import make_tiny_model
+
+    if arguments.quick and arguments.model is None:
+        return make_tiny_model(folder / "model")
+    return ensure_model(arguments.model or BUILTIN, models_dir(), partial(print, file=sys.stderr))
+
+
+def _gateway(arguments: argparse.Namespace) -> None:
+    from service.bench.gateway.measure import measure_gateway
+    from service.bench.gateway.processes import GatewayError
+    from service.bench.gateway.size import QUICK, Size
+    from service.bench.gateway.table import gateway_lines
+
+    with _folder(arguments) as folder:
+        try:
+            figures = measure_gateway(
+                Path(folder), QUICK if arguments.quick else Size(), arguments.litellm, partial(print, file=sys.stderr)
+            )
+        except GatewayError as error:
+            raise Failure(str(error)) from error
+    show(arguments, figures, gateway_lines)
 
 
 def _folder(arguments: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:

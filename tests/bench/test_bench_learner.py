@@ -17,14 +17,14 @@ from learner.jobs import JobError
 from learner.rows import write_rows
 from learner.tokens import Tokens
 from learner.train.spec import Step
-from service.bench import learner_arm
-from service.bench.learner import QUICK, LearnerFigures, measure_learner
-from service.bench.learner_arm import read_peak_mb
-from service.bench.learner_chats import compare_chats
-from service.bench.learner_judge import compare, judge
-from service.bench.learner_rows import PROMPTS, load_prose, make_pairs, make_thumbs
-from service.bench.learner_run import Arms
-from service.bench.learner_spec import ARM, STEPS, Arm, ArmJob, ArmResult, Training
+from service.bench.learner import arm as arm_module
+from service.bench.learner.arm import read_peak_mb
+from service.bench.learner.chats import compare_chats
+from service.bench.learner.judge import compare, judge
+from service.bench.learner.measure import QUICK, LearnerFigures, measure_learner
+from service.bench.learner.rows import PROMPTS, load_prose, make_pairs, make_thumbs
+from service.bench.learner.run import Arms
+from service.bench.learner.spec import ARM, STEPS, Arm, ArmJob, ArmResult, Training
 from service.bench.tiny_model import make_tiny_model
 from service.cli import main
 from service.commands.bench import _learner_lines
@@ -46,7 +46,7 @@ class ArmsHere(Arms):
             Training(one.rows_file, msgspec.structs.replace(one.settings, threads=1, precision="float32")) for one in trainings
         ]
         (folder / ARM).write_bytes(msgspec.json.encode(ArmJob(arm, str(self.model_dir), single, judged_rows, limit_s=0.0)))
-        return learner_arm.run(folder)
+        return arm_module.run(folder)
 
 
 @pytest.fixture(scope="module")

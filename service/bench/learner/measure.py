@@ -21,11 +21,11 @@ from learner.tokens import Tokens
 from service import bench
 from service.bench.data import MAX_NEAR, shipped_cleaner
 from service.bench.growth import measure_growth
-from service.bench.learner_chats import ChatFigures, measure_chats
-from service.bench.learner_growth import Growth, compare, measure_training
-from service.bench.learner_rows import Prose, load_prose, make_pairs, make_thumbs
-from service.bench.learner_run import Arms, seconds_per, turned
-from service.bench.learner_spec import Arm, ArmResult, Judged, Trained, Training
+from service.bench.learner.chats import ChatFigures, measure_chats
+from service.bench.learner.growth import Growth, compare, measure_training
+from service.bench.learner.rows import Prose, load_prose, make_pairs, make_thumbs
+from service.bench.learner.run import Arms, seconds_per, turned
+from service.bench.learner.spec import Arm, ArmResult, Judged, Trained, Training
 
 WHOLE = 10**6  # tokens: no answer is cut
 ALL_TEACH = 10**9  # votes below which none is set apart to end a run early

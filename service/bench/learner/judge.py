@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from learner.rows import Row, RowKind
-from service.bench.learner_spec import Judged
+from service.bench.learner.spec import Judged
 
 BETA = 0.1  # TRL's default
 

@@ -26,8 +26,8 @@ from learner.machine import resolve
 from learner.rows import Row, RowKind
 from learner.tokens import Tokens
 from learner.train.spec import ADAPTER
-from service.bench.learner_rows import count_tokens
-from service.bench.learner_spec import Trained
+from service.bench.learner.rows import count_tokens
+from service.bench.learner.spec import Trained
 
 QUIET: dict[str, Any] = {"report_to": "none", "use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False}
 

@@ -1,6 +1,6 @@
 """One arm of `ratchet bench learner`, in a process of its own so that its memory is its own.
 
-Run as `python -m service.bench.learner_arm FOLDER`, on what `learner_spec` describes.
+Run as `python -m service.bench.learner.arm FOLDER`, on what `service.bench.learner.spec` describes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from learner.jobs import leave_result, settle_in
 from learner.model import model_sha256
 from learner.rows import Row, read_rows
 from learner.train.spec import ADAPTER, Step, Work
-from service.bench.learner_rows import count_tokens
-from service.bench.learner_spec import ARM, RESULT, STEPS, Arm, ArmJob, ArmResult, Judged, Trained, Training
+from service.bench.learner.rows import count_tokens
+from service.bench.learner.spec import ARM, RESULT, STEPS, Arm, ArmJob, ArmResult, Judged, Trained, Training
 
 STATUS = Path("/proc/self/status")
 
@@ -54,9 +54,9 @@ def _train(job: ArmJob, training: Training, folder: Path, lines: BinaryIO) -> Tr
     torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
     if job.arm in (Arm.MIXED, Arm.MIXED_DAILY):
         return _train_mixed(model_dir, rows, settings, folder, lambda step: _report(lines, step))
-    from service.bench import learner_trl
+    from service.bench.learner import trl
 
-    return learner_trl.train(model_dir, rows, settings, job.arm is Arm.TRL_CAREFUL, job.limit_s, folder)
+    return trl.train(model_dir, rows, settings, job.arm is Arm.TRL_CAREFUL, job.limit_s, folder)
 
 
 def _train_mixed(
@@ -83,7 +83,7 @@ def _report(lines: BinaryIO, step: Step) -> None:
 
 
 def _judge(job: ArmJob, adapter_dir: Path) -> Judged:
-    from service.bench.learner_judge import judge
+    from service.bench.learner.judge import judge
 
     rows = [*islice(read_rows(Path(job.trainings[-1].rows_file)), job.judged_rows)]
     return judge(Path(job.model_dir), adapter_dir, rows)

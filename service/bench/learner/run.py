@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from learner.jobs import run_job
-from service.bench.learner_spec import ARM, RESULT, STEPS, Arm, ArmJob, ArmResult, Trained, Training
+from service.bench.learner.spec import ARM, RESULT, STEPS, Arm, ArmJob, ArmResult, Trained, Training
 
 T = TypeVar("T")
 
-MODULE = "service.bench.learner_arm"
+MODULE = "service.bench.learner.arm"
 LONGEST_S = 6 * 3600.0  # of one process
 
 

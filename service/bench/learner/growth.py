@@ -10,9 +10,9 @@ from msgspec import Struct
 from learner.config import TrainSettings
 from learner.rows import write_rows
 from service.bench.growth import GrowthFigures
-from service.bench.learner_rows import Prose, Tokenizer, make_thumbs
-from service.bench.learner_run import Arms, seconds_per, turned
-from service.bench.learner_spec import Arm, Trained, Training
+from service.bench.learner.rows import Prose, Tokenizer, make_thumbs
+from service.bench.learner.run import Arms, seconds_per, turned
+from service.bench.learner.spec import Arm, Trained, Training
 
 
 class Growth(Struct, frozen=True):
