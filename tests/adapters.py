@@ -6,9 +6,7 @@ from pathlib import Path
 
 import torch
 
-from learner.adapter import Card, expected_shapes, write_adapter
 from learner.context import Context
-from learner.model import model_sha256
 from learner.train.policy import Policy
 from learner.train.spec import Probe
 from learner.train.stage import publish
@@ -16,15 +14,6 @@ from storage import cycles
 from storage.records import CycleState
 
 TEXT = list(range(100, 164))  # any token ids do
-
-
-def random_adapter(model_dir: Path, folder: Path, seed: int, scale: float = 0.06) -> Path:
-    """A folder with an adapter that turns the model's answers into something else, differently for each seed."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = expected_shapes(model_dir, 16)
-    tensors = {name: torch.randn(shape, generator=generator) * scale for name, shape in shapes.items()}
-    write_adapter(folder, tensors, 16, model_dir, Card(model_sha256(model_dir), "base", None))
-    return folder
 
 
 async def published(context: Context, folder: Path, parent: str = "base") -> str:

@@ -12,9 +12,10 @@ import pytest
 
 from learner import release
 from learner.schedule import LEASE
+from service.bench.random_adapter import make_random_adapter
 from service.config import Config
 from storage import leases
-from tests.adapters import published, random_adapter
+from tests.adapters import published
 from tests.conftest import Service, prepare_home, run_service
 from tests.databases import fresh_postgresql
 
@@ -42,7 +43,7 @@ def candidate(tmp_path: Path, shared: Config, model_dir: Path, base_adapter: Pat
     never = msgspec.structs.replace(shared, storage=msgspec.structs.replace(shared.storage, lease_s=NEVER_S))
     with ExitStack() as stack:
         maker = start(stack, tmp_path, "maker", never, base_adapter)
-        return maker.call(published(maker.parts.context, random_adapter(model_dir, tmp_path / "new", seed=21)))
+        return maker.call(published(maker.parts.context, make_random_adapter(model_dir, tmp_path / "new", 16, seed=21)))
 
 
 def holder(service: Service) -> str:

@@ -14,9 +14,10 @@ from openai import OpenAI
 from learner import release
 from learner.adapter import AdapterError
 from learner.release import NotServed
+from service.bench.random_adapter import make_random_adapter
 from storage import adapters, conversations
 from storage.records import AdapterState
-from tests.adapters import probe, published, random_adapter
+from tests.adapters import probe, published
 from tests.conftest import Service
 
 pytestmark = pytest.mark.engine
@@ -28,7 +29,7 @@ FLIP_LIMIT_S = 0.1
 
 def test_streams_run_through_a_swap_and_a_rollback(service: Service, model_dir: Path, tmp_path: Path) -> None:
     context = service.parts.context
-    name = service.call(published(context, random_adapter(model_dir, tmp_path / "new", seed=1)))
+    name = service.call(published(context, make_random_adapter(model_dir, tmp_path / "new", 16, seed=1)))
     service.call(release.load(context, name))
     client = OpenAI(base_url=f"{service.url}/v1", api_key="crowd", max_retries=0)
     ending = threading.Event()
@@ -100,7 +101,7 @@ def assert_written_by_one_version(service: Service, ids: list[str], author: str,
 def test_new_requests_see_the_new_version_within_100_ms(service: Service, model_dir: Path, tmp_path: Path) -> None:
     """From the commit's return to requests that are routed to the new version, as the answers themselves say."""
     context = service.parts.context
-    name = service.call(published(context, random_adapter(model_dir, tmp_path / "new", seed=2)))
+    name = service.call(published(context, make_random_adapter(model_dir, tmp_path / "new", 16, seed=2)))
     service.call(release.load(context, name))
     for target in (name, "base"):
         service.call(release.go_live(context, target, "test", "swap"))
@@ -114,13 +115,13 @@ def test_new_requests_see_the_new_version_within_100_ms(service: Service, model_
 def test_a_candidate_is_proved_by_its_log_probs(service: Service, model_dir: Path, tmp_path: Path, base_adapter: Path) -> None:
     """The proof holds for the adapter that was trained, and fails for a name that serves something else."""
     context = service.parts.context
-    folder = random_adapter(model_dir, tmp_path / "new", seed=3)
+    folder = make_random_adapter(model_dir, tmp_path / "new", 16, seed=3)
     evidence = probe(model_dir, base_adapter, folder)
     name = service.call(published(context, folder))
     done = service.call(release.promote(context, name, "base", [evidence], "test"))
     assert done.adapter == name and done.previous == "base"
 
-    impostor = service.call(published(context, random_adapter(model_dir, tmp_path / "other", seed=4), parent=name))
+    impostor = service.call(published(context, make_random_adapter(model_dir, tmp_path / "other", 16, seed=4), parent=name))
     with pytest.raises(NotServed, match="expected nearer to the candidate"):
         service.call(release.promote(context, impostor, name, [evidence], "test"))
     assert service.parts.router.live == name
@@ -130,7 +131,7 @@ def test_a_candidate_is_proved_by_its_log_probs(service: Service, model_dir: Pat
 @pytest.mark.parametrize("fault", ["rank", "base", "nan", "truncated"])
 def test_a_bad_adapter_never_reaches_the_engine(service: Service, model_dir: Path, tmp_path: Path, fault: str) -> None:
     context = service.parts.context
-    folder = random_adapter(model_dir, tmp_path / "bad", seed=5)
+    folder = make_random_adapter(model_dir, tmp_path / "bad", 16, seed=5)
     spoil(folder, fault)
     with pytest.raises(AdapterError, match=r"expected|not finite|whole"):
         service.call(published(context, folder))

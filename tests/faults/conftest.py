@@ -1,0 +1,40 @@
+"""A service before a scripted engine, shared by a file's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.bench.tiny_model import make_tiny_model
+from tests.conftest import Service, run_service, wait_ready
+from tests.faults.scripted_chat import ScriptedChat, answers, config_for, scripted_chat
+
+SILENCE_S = 1.0  # after which the engine of `front` counts as hung
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def chat_engine() -> Iterator[ScriptedChat]:
+    with scripted_chat() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def running_front(chat_engine: ScriptedChat, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with run_service(tmp_path_factory.mktemp("home"), config_for(chat_engine.url, small_model, SILENCE_S)) as service:
+        yield service
+
+
+@pytest.fixture
+def front(running_front: Service, chat_engine: ScriptedChat) -> Iterator[Service]:
+    """The service, ready, before an engine that answers as it should until a test gives it another script."""
+    chat_engine.talks.clear()
+    wait_ready(running_front.url, 30)
+    yield running_front
+    chat_engine.script = answers
