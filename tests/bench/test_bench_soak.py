@@ -65,7 +65,7 @@ class Kept:
         database = await Database.open(self.home / DATABASE)
         ids = []
         for status in (MessageStatus.COMPLETE, MessageStatus.INTERRUPTED):
-            turn = Turn.begin(ANN, None, [ChatMessage("user", "Well?")], "base", {}, 2.0)
+            turn = Turn.begin(ANN, None, [ChatMessage("user", "Well?")], "base", 0.7, {}, 2.0)
             turn.take(Completion(model="base", choices=[Choice(delta=Delta("Yes"), token_ids=[1])]))
             await database.write(partial(keep_turn, turn=turn, status=status))
             ids.append(turn.id)

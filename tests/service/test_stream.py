@@ -18,7 +18,7 @@ from storage.records import Person
 
 def events_of(limit_bytes: int = 2**18, usage: bool = False) -> Events:
     request = ChatRequest([ChatMessage("user", "Hi")], stream=True, stream_options=StreamOptions(include_usage=usage))
-    turn = Turn.begin(Person("ann", "Ann", 0.0), None, request.messages, "r1-0", {}, 5.0)
+    turn = Turn.begin(Person("ann", "Ann", 0.0), None, request.messages, "r1-0", 0.7, {}, 5.0)
     turn.engine_model = "r1-0"
     return Events(request, turn, limit_bytes)
 
