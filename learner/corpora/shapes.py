@@ -1,7 +1,7 @@
 """From a record's fields to a document's content: one row of `SHAPES` for each form that records are known to have.
 
 To add one, write a function from the record to the content that raises ValueError with the reason where it cannot, and
-add a row; the first row whose fields a record has is taken.
+add a row; the first row whose fields a record has, and that fits it, is taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from learner.corpora.pieces import split
 from learner.corpora.spec import MAX_RECORD_CHARS
-from learner.corpora.turns import Turn, check_answered, read_answer, read_prompt, read_turns, read_words
+from learner.corpora.turns import Turn, check_answered, has_weights, read_answer, read_prompt, read_turns, read_weighed, read_words
 from storage.records import DocumentKind, Role
 
 Record = Mapping[str, object]
@@ -25,6 +25,7 @@ class Shape(Struct, frozen=True):
     kind: DocumentKind
     read: Callable[[Record], object]
     also: tuple[str, ...] = ()  # fields that are read where they are there
+    fits: Callable[[Record], bool] = bool  # what else is true of it
 
 
 class Pair(Struct, frozen=True):
@@ -35,6 +36,18 @@ class Pair(Struct, frozen=True):
 
 def _chat(field: str, record: Record) -> object:
     return check_answered(read_turns(field, record[field]))
+
+
+def _weighed(record: Record) -> object:
+    return check_answered(read_weighed("messages", record["messages"]))
+
+
+def _tuning_pair(record: Record) -> object:
+    """OpenAI's for fine-tuning by preference."""
+    asked = record["input"]
+    turns = asked.get("messages") if isinstance(asked, Mapping) else None
+    outputs = {"chosen": record["preferred_output"], "rejected": record["non_preferred_output"]}
+    return _pair("messages", {"messages": turns, **outputs})
 
 
 def _pair(prompt: str | None, record: Record) -> object:
@@ -94,6 +107,8 @@ SHAPES = (
         for prompt in ("prompt", "question", "instruction")
     ),
     Shape(("chosen", "rejected"), PREFERENCE, partial(_pair, None)),  # TRL's, with the prompt in both
+    Shape(("input", "preferred_output", "non_preferred_output"), PREFERENCE, _tuning_pair),
+    Shape(("messages",), DEMONSTRATION, _weighed, fits=lambda record: has_weights(record["messages"])),
     *(Shape((field,), CHAT, partial(_chat, field)) for field in ("messages", "conversations", "conversation")),
     *(
         Shape(("instruction", answer), DEMONSTRATION, partial(_instructed, answer), ("input", "context", "system"))
@@ -141,7 +156,7 @@ def read_record(record: object, kind: DocumentKind | None) -> tuple[DocumentKind
 
 def _shape_of(record: Record) -> Shape:
     for shape in SHAPES:
-        if all(record.get(field) is not None for field in shape.fields):
+        if all(record.get(field) is not None for field in shape.fields) and shape.fits(record):
             return shape
     there = [field for field in UNANSWERED if record.get(field) is not None]
     if there:

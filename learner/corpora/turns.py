@@ -30,6 +30,23 @@ def read_turns(field: str, value: object) -> list[Turn]:
     return [_read_turn(f"turn {number} of {field}", one) for number, one in enumerate(value, 1)]
 
 
+def has_weights(value: object) -> bool:
+    """Whether some turn is not to be learnt, as OpenAI's fine-tuning files say it."""
+    return isinstance(value, list) and any(isinstance(one, Mapping) and one.get("weight") == 0 for one in value)
+
+
+def read_weighed(field: str, value: object) -> list[Turn]:
+    """Turns up to the last answer that weighs something, which is the one to learn. Raises ValueError."""
+    turns = read_turns(field, value)
+    weights = [one.get("weight") for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    ends = [
+        at for at, (turn, weight) in enumerate(zip(turns, weights, strict=False), 1) if turn.role is Role.ASSISTANT and weight != 0
+    ]
+    if not ends:
+        raise ValueError(f"no answer in {field} weighs more than 0")
+    return turns[: ends[-1]]
+
+
 def read_words(field: str, value: object) -> str:
     """A text that says something. Raises ValueError."""
     if not isinstance(value, str):

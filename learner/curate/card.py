@@ -51,6 +51,32 @@ COLUMNS = (
     Column("transformations", STRINGS, "what curation did to the row, in order"),
 )
 
+TRL = """## With TRL
+
+As its KTO, DPO and SFT read them; TRL knows no weights, so those are lost. Prompts have their chat template already.
+
+```python
+rows = load_dataset(FOLDER, split="train").filter(lambda row: row["lesson_from"] == 0)
+
+
+def columns(of, **made):
+    chosen, other = rows.filter(of), [name for name in rows.column_names if name != "prompt"]
+    return chosen.map(lambda row: {name: make(row) for name, make in made.items()}, remove_columns=other)
+
+
+unpaired = columns(
+    lambda row: row["label"] != 0 and not row["better"],
+    completion=lambda row: row["answer"],
+    label=lambda row: row["label"] > 0,
+)
+pairs = columns(lambda row: row["better"], chosen=lambda row: row["better"], rejected=lambda row: row["answer"])
+shown = columns(
+    lambda row: row["better"] or row["kind"] == "demonstration" or row["label"] > 0,
+    completion=lambda row: row["better"] or row["answer"],
+)
+```
+"""
+
 
 def write_card(dataset: Dataset, counts: Mapping[str, Mapping[str, int]], withheld: int, parts: Sequence[Part]) -> str:
     """`README.md`: YAML as Hugging Face reads it, then Markdown."""
@@ -102,5 +128,6 @@ def _body(dataset: Dataset, counts: Mapping[str, Mapping[str, int]], withheld: i
         *(suites or ["None was checked."]),
         "\n## Columns\n",
         *(f"- `{column.name}`: {column.about}" for column in COLUMNS),
-        f"\n## Recipe\n\n```json\n{recipe}\n```",
+        f"\n{TRL}",
+        f"## Recipe\n\n```json\n{recipe}\n```",
     ]

@@ -17,6 +17,7 @@ from learner.evaluate.stage import Evaluated
 from learner.gate import Choice, Decision
 from learner.report.curves import read_curves
 from learner.report.document import Origin, Report, Timing, Tried
+from learner.report.language import LANGUAGES, words_in
 from learner.report.matrix import read_transfer
 from learner.report.moved import moved
 from learner.report.path import read_path
@@ -42,6 +43,7 @@ async def compose(context: Context, cycle: Cycle) -> Report:
         held_out = await heldout.select_heldout(connection, curated.dataset_id) if curated else []
         suites = await read_suites(connection, choice, evaluated, frozen) if evaluated and choice else []
         path = await read_path(connection, cycle.id, context.settings.release)
+        told = {one: explain(words_in(one), cycle, choice, evaluated, suites, path) for one in LANGUAGES}
         made = await adapters.select_adapter(connection, candidate.adapter) if candidate else None
         return Report(
             cycle=cycle,
@@ -58,8 +60,9 @@ async def compose(context: Context, cycle: Cycle) -> Report:
             moved=moved(evaluated.votes_on(candidate.adapter), held_out) if evaluated and candidate else [],
             suites=suites,
             transfer=await read_transfer(connection, cycle.id),
-            summary=explain(cycle, choice, evaluated, suites, path),
+            summary=told.pop(LANGUAGES[0]),
             path=path,
+            summaries=told,
         )
 
     return await context.database.read(read)

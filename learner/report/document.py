@@ -130,5 +130,6 @@ class Report(Struct, frozen=True):
     moved: list[Moved]
     suites: list[SuiteChange]
     transfer: Transfer  # as it was after this cycle
-    summary: str = ""  # why it ended so, in plain words
+    summary: str = ""  # why it ended so, in plain English
     path: CanaryPath | None = None  # of the candidate while people tried it
+    summaries: dict[str, str] = {}  # the same paragraph in other languages

@@ -1,7 +1,8 @@
-"""The plots of a report, as SVG to be put into a page."""
+"""The plots of a report, as figures of a page, in the page's own colours of ink and paper."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
@@ -9,15 +10,19 @@ from matplotlib.figure import Figure
 
 from learner.drawing import BLUE, COLOURS, GREY, SKY, VERMILION, render
 from learner.report.document import Curve, Moved, SuiteChange
+from learner.report.language import Words
+from learner.report.markup import picture
 from learner.train.spec import Step
 from learner.transfer import BASE_CYCLE, Transfer
 
 WIDTH = 10.0  # inches
 UNPLOTTED = {"grad_norm"}
 PALE = 0.35
+DARK, LIGHT = "#111111", "#fefefe"  # ink on coloured cells: black would become the page's ink, white its paper
+NUMBERED = re.compile(r' id="[A-Za-z0-9]+_\d+"')  # the names of the parts, which are the same in each plot
 
 
-def draw_curve(curve: Curve) -> str:
+def draw_curve(curve: Curve, words: Words) -> str:
     """Loss with its parts, divergence, margin and speed over the steps of a training."""
 
     def make() -> Figure:
@@ -29,20 +34,23 @@ def draw_curve(curve: Curve) -> str:
         for panel, (title, shown) in zip(
             panels,
             (
-                ("loss and its parts", ["loss", *(name for name in names if name not in {*far, *gains})]),
-                ("distance from the live version, nats per token", far),
-                ("margin and rewards", gains),
-                ("rows per second", ["rows_per_s"]),
+                (words.t("plot.loss"), ["loss", *(name for name in names if name not in {*far, *gains})]),
+                (words.t("plot.distance"), far),
+                (words.t("plot.rewards"), gains),
+                (words.t("plot.speed"), ["rows_per_s"]),
             ),
             strict=True,
         ):
             _lines(panel, title, curve.steps, shown)
+            if not shown:
+                panel.text(0.5, 0.5, words.t("plot.not_measured"), transform=panel.transAxes, ha="center", color=GREY)
         return figure
 
-    return to_svg(make)
+    first, last = (words.number(curve.steps[at].loss) for at in (0, -1))
+    return picture(to_svg(make), words.t("training.alt", steps=curve.steps[-1].step, first=first, last=last))
 
 
-def draw_suites(suites: Sequence[SuiteChange]) -> str:
+def draw_suites(suites: Sequence[SuiteChange], words: Words) -> str:
     """A forest plot: each suite's change and its lower bound, in units of the margin that it may not lose.
 
     Suites that never decide are pale.
@@ -59,14 +67,15 @@ def draw_suites(suites: Sequence[SuiteChange]) -> str:
             axes.plot([delta], [row], "o", color=colour, alpha=alpha)
             axes.plot([-1], [row], "|", color=VERMILION, alpha=alpha, markersize=16, markeredgewidth=2)
         axes.axvline(0, color=GREY, linewidth=1)
-        axes.set_xlabel("candidate - live in margins: mean (dot), lower bound (line's end), what may not be passed (tall mark)")
-        _name(axes, [_suite(suite) for suite in suites])
+        axes.set_xlabel(words.t("plot.suites"))
+        _name(axes, [suite_of(suite, words) for suite in suites])
         return figure
 
-    return to_svg(make)
+    said = "; ".join(f"{suite.name} {words.number(suite.delta, '+.4f')}" for suite in suites)
+    return picture(to_svg(make), words.t("suites.alt", said=said))
 
 
-def draw_moved(groups: Sequence[Moved]) -> str:
+def draw_moved(groups: Sequence[Moved], words: Words) -> str:
     """How far held-out answers moved, by what people had said of them."""
 
     def make() -> Figure:
@@ -81,14 +90,15 @@ def draw_moved(groups: Sequence[Moved]) -> str:
             height=0.6,
         )
         axes.axvline(0, color=GREY, linewidth=1)
-        axes.set_xlabel("change of held-out answers' log-prob per token, with its standard error")
-        _name(axes, [f"{group.kind} ({group.votes})" for group in groups])
+        axes.set_xlabel(words.t("plot.moved"))
+        _name(axes, [f"{kind_of(group, words)} ({group.votes})" for group in groups])
         return figure
 
-    return to_svg(make)
+    said = "; ".join(f"{kind_of(group, words)} {words.number(group.change, '+.4f')}" for group in groups)
+    return picture(to_svg(make), words.t("moved.alt", said=said))
 
 
-def draw_transfer(transfer: Transfer) -> str:
+def draw_transfer(transfer: Transfer, words: Words) -> str:
     """The matrix as a heat map: a version in each row, a cycle's held-out votes in each column."""
 
     def make() -> Figure:
@@ -100,16 +110,17 @@ def draw_transfer(transfer: Transfer) -> str:
         axes.pcolormesh(margins, cmap="RdBu", vmin=-far, vmax=far, edgecolors="white", linewidth=1)
         for row, line in enumerate(transfer.lines):
             for column, cell in enumerate(line.cells):
-                said, ink = ("", "black") if cell is None else (f"{cell.margin:+.2f}", _ink(cell.margin, far))
+                said, ink = ("", DARK) if cell is None else (words.number(cell.margin, "+.2f"), _ink(cell.margin, far))
                 axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", color=ink, fontsize=8)
         axes.grid(visible=False)
-        axes.set_xticks([column + 0.5 for column in range(columns)], [f"cycle {number}" for number in transfer.slices], rotation=45)
-        axes.set_yticks([row + 0.5 for row in range(rows)], [_version(line.cycle, line.adapter) for line in transfer.lines])
+        cycles = [words.t("kept.cycle", number=number) for number in transfer.slices]
+        axes.set_xticks([column + 0.5 for column in range(columns)], cycles, rotation=45)
+        axes.set_yticks([row + 0.5 for row in range(rows)], [version(line.cycle, line.adapter, words) for line in transfer.lines])
         axes.invert_yaxis()
-        axes.set_xlabel("held-out votes that this cycle used up")
+        axes.set_xlabel(words.t("plot.used"))
         return figure
 
-    return to_svg(make)
+    return picture(to_svg(make), words.t("kept.alt"))
 
 
 def _lines(axes: Axes, title: str, steps: Sequence[Step], names: Sequence[str]) -> None:
@@ -122,8 +133,6 @@ def _lines(axes: Axes, title: str, steps: Sequence[Step], names: Sequence[str]) 
         axes.plot(*zip(*there, strict=True), color=COLOURS[number % len(COLOURS)], linewidth=width, label=label)
     if len(names) > 1:
         axes.legend(frameon=False, fontsize=7)
-    if not names:
-        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=GREY)
 
 
 def _value(step: Step, name: str) -> float | None:
@@ -135,20 +144,29 @@ def _name(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
 
 
-def _suite(suite: SuiteChange) -> str:
+def suite_of(suite: SuiteChange, words: Words) -> str:
+    """Its name, and what it has to say in the verdict."""
     said = "veto" if suite.veto else "advisory" if suite.advisory else ""
-    return f"{suite.name} ({said})" if said else suite.name
+    return words.t(f"suites.{said}", name=suite.name) if said else suite.name
+
+
+def kind_of(group: Moved, words: Words) -> str:
+    """What the people of a group had said of the answers."""
+    because, _, reason = group.kind.rpartition(": ")
+    return words.t("moved.because", reason=words.name("reason", reason)) if because else words.name("kind", group.kind)
 
 
 def _ink(margin: float, far: float) -> str:
-    return "white" if abs(margin) > 0.6 * far else "black"
+    return LIGHT if abs(margin) > 0.6 * far else DARK
 
 
-def _version(cycle: int, adapter: str) -> str:
-    return adapter if cycle == BASE_CYCLE else f"after {cycle}: {adapter}"
+def version(cycle: int, adapter: str, words: Words) -> str:
+    """A row of the matrix."""
+    return adapter if cycle == BASE_CYCLE else words.t("kept.after", cycle=cycle, adapter=adapter)
 
 
 def to_svg(make: Callable[[], Figure]) -> str:
-    """The picture alone, without what a file of its own begins with."""
+    """The picture alone, without what a file of its own begins with. Its ink is the page's, and its paper shows through."""
     file = render(make, "svg").decode()
-    return file[file.index("<svg") :]
+    svg = NUMBERED.sub("", file[file.index("<svg") :])
+    return svg.replace("fill: #ffffff", "fill: none").replace("stroke: #000000", "stroke: currentColor")

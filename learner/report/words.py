@@ -7,118 +7,107 @@ from collections.abc import Iterable, Sequence
 from learner.evaluate.stage import Evaluated
 from learner.gate import Choice, Verdict
 from learner.report.document import CanaryPath, SuiteChange
-from storage.records import CanaryState, Cycle, CycleState
+from learner.report.language import Words
+from storage.records import Cycle, CycleState
+
+GAIN, SHARE = "+.4f", ".0%"
 
 
 def explain(
-    cycle: Cycle, choice: Choice | None, evaluated: Evaluated | None, suites: Sequence[SuiteChange], path: CanaryPath | None
+    words: Words,
+    cycle: Cycle,
+    choice: Choice | None,
+    evaluated: Evaluated | None,
+    suites: Sequence[SuiteChange],
+    path: CanaryPath | None,
 ) -> str:
     """One paragraph. What the cycle did not come to is not spoken of."""
     if choice is None or evaluated is None:
-        return _unjudged(cycle)
+        return _unjudged(words, cycle)
     said = [
-        _verdict(choice, evaluated),
-        _votes(choice, evaluated),
-        *_suites(choice, evaluated, suites),
-        _outcome(cycle, choice, path),
+        _verdict(words, choice, evaluated),
+        _votes(words, choice, evaluated),
+        *_suites(words, choice, evaluated, suites),
+        _outcome(words, cycle, choice, path),
     ]
     return " ".join(sentence for sentence in said if sentence)
 
 
-def _unjudged(cycle: Cycle) -> str:
+def _unjudged(words: Words, cycle: Cycle) -> str:
     why = f": {'; '.join(cycle.reasons)}" if cycle.reasons else ""
     match cycle.state:
         case CycleState.RUNNING:
-            return f"Cycle {cycle.id} is still running, and nothing is judged yet."
+            return words.t("why.running", id=cycle.id)
         case CycleState.TRAINED:
-            return f"Cycle {cycle.id} made no version that could answer people, but something that later cycles learn by{why}."
+            return words.t("why.trained", id=cycle.id, why=why)
         case _:
-            return f"Cycle {cycle.id} ended as {cycle.state.value} before the gate had judged anything{why}."
+            return words.t("why.unjudged", id=cycle.id, state=words.name("state", cycle.state), why=why)
 
 
-def _verdict(choice: Choice, evaluated: Evaluated) -> str:
+def _verdict(words: Words, choice: Choice, evaluated: Evaluated) -> str:
     count = len(evaluated.candidates)
-    name = f"{choice.adapter}, the best of {count} candidates," if count > 1 else choice.adapter
-    reasons = "; ".join(choice.reasons)
+    name = words.t("why.best_of", name=choice.adapter, count=count) if count > 1 else choice.adapter
     if evaluated.failure:
-        return f"{name} was not judged, and what is not judged does not go live: {evaluated.failure}."
-    match choice.verdict:
-        case Verdict.PROMOTE:
-            return (
-                f"{name} passed the gate: it is better on the votes, and not worse by more than it may on any suite that decides."
-            )
-        case Verdict.REJECT:
-            return f"{name} was refused: {reasons}."
-        case Verdict.INCONCLUSIVE:
-            return f"It cannot be told whether {name} is good enough, and so it does not go live: {reasons}."
+        return words.t("why.not_judged", name=name, why=evaluated.failure)
+    return words.t(f"why.{choice.verdict}", name=name, why="; ".join(choice.reasons))
 
 
-def _votes(choice: Choice, evaluated: Evaluated) -> str:
+def _votes(words: Words, choice: Choice, evaluated: Evaluated) -> str:
     if (votes := choice.votes) is None:
         return ""
-    people = len({vote.person_id for vote in evaluated.votes})
-    told = f"On {len(evaluated.votes)} held-out votes of {people} people, answers that were liked gained {votes.delta:+.4f}"
-    told += f" nats per token over those that were not, and {votes.lower_bound:+.4f} at the least"
-    if votes.lower_bound > 0:
-        told += ", which speaks for it"
-    else:
-        told += ", which speaks against it" if votes.delta <= 0 else ", which may be chance"
-    return f"{told}.{_error(evaluated)}"
+    speaks = "for" if votes.lower_bound > 0 else "against" if votes.delta <= 0 else "chance"
+    told = words.t(
+        "why.votes",
+        votes=len(evaluated.votes),
+        people=len({vote.person_id for vote in evaluated.votes}),
+        gain=words.number(votes.delta, GAIN),
+        least=words.number(votes.lower_bound, GAIN),
+        speaks=words.t(f"why.speaks_{speaks}"),
+    )
+    return told + _error(words, evaluated)
 
 
-def _error(evaluated: Evaluated) -> str:
+def _error(words: Words, evaluated: Evaluated) -> str:
     """What the bound on the votes may err. Nothing of an evaluation from before that was kept."""
     if not evaluated.vote_alpha:
         return ""
-    count = len(evaluated.candidates)
-    share = f", {evaluated.vote_alpha / count:.2%} for each of its {count} candidates" if count > 1 else ""
-    return f" This cycle could be wrong about that with a chance of {evaluated.vote_alpha:.2%}{share}."
+    count, alpha = len(evaluated.candidates), evaluated.vote_alpha
+    each = words.t("why.error_each", chance=words.number(alpha / count, ".2%"), count=count) if count > 1 else ""
+    return f" {words.t('why.error', chance=words.number(alpha, '.2%'), each=each)}"
 
 
-def _suites(choice: Choice, evaluated: Evaluated, suites: Sequence[SuiteChange]) -> Iterable[str]:
+def _suites(words: Words, choice: Choice, evaluated: Evaluated, suites: Sequence[SuiteChange]) -> Iterable[str]:
     if not choice.suites and not evaluated.failure and choice.adapter not in evaluated.scored:
-        yield "Its frozen suites were not scored, since the votes had refused it already."
+        yield words.t("why.suites_not_scored")
     deciding = [one for one in suites if not one.advisory]
     if held := [one for one in deciding if one.room >= 0]:
-        room = ", ".join(f"{one.name} ({one.room:.4f} of {one.margin:.4f})" for one in held)
-        yield f"Held, with what is left of the margin: {room}."
+        room = (words.t("why.room", name=one.name, room=words.number(one.room), margin=words.number(one.margin)) for one in held)
+        yield words.t("why.held", suites=", ".join(room))
     for one in deciding:
         if one.room < 0:
-            yield (
-                f"Not held: on {one.name} the mean score went from {one.live:.4f} to {one.candidate:.4f}, and may have fallen"
-                f" by {-one.lower_bound:.4f}, where {one.margin:.4f} is the most that may be lost."
+            yield words.t(
+                "why.not_held",
+                name=one.name,
+                live=words.number(one.live),
+                candidate=words.number(one.candidate),
+                lost=words.number(-one.lower_bound),
+                margin=words.number(one.margin),
             )
-    if advisory := [f"{one.name} {one.delta:+.4f}" for one in suites if one.advisory]:
-        yield f"Reported only, without a say: {', '.join(advisory)}."
+    if advisory := [f"{one.name} {words.number(one.delta, GAIN)}" for one in suites if one.advisory]:
+        yield words.t("why.advisory", suites=", ".join(advisory))
 
 
-def _outcome(cycle: Cycle, choice: Choice, path: CanaryPath | None) -> str:
+def _outcome(words: Words, cycle: Cycle, choice: Choice, path: CanaryPath | None) -> str:
     """What came of a candidate that the gate let through."""
     if path is not None:
-        return _tried(path)
+        return words.t(f"why.trial_{path.canary.state}", share=words.number(path.share, SHARE), why=path.canary.reason)
     if choice.verdict is not Verdict.PROMOTE:
         return ""
     match cycle.state:
         case CycleState.PROMOTED:
-            return "It went live at once."
+            return words.t("why.live_at_once")
         case CycleState.RUNNING:
-            return "It is on its way."
+            return words.t("why.on_its_way")
         case _:
-            return f"It did not go live, for the cycle ended as {cycle.state.value}: {'; '.join(cycle.reasons)}."
-
-
-def _tried(path: CanaryPath) -> str:
-    canary = path.canary
-    match canary.state:
-        case CanaryState.WAITING_APPROVAL:
-            return "It waits for an operator to approve it."
-        case CanaryState.RUNNING:
-            return f"It is being tried by {path.share:.0%} of the people before it goes live."
-        case CanaryState.HELD:
-            return f"It is tried by {path.share:.0%} of the people, and held there: {canary.reason}."
-        case CanaryState.PROMOTED:
-            return f"Then it went live: {canary.reason}."
-        case CanaryState.ROLLED_BACK:
-            return f"But it was taken back while people tried it: {canary.reason}."
-        case CanaryState.ENDED:
-            return f"But its trial ended without a judgement: {canary.reason}."
+            state = words.name("state", cycle.state)
+            return words.t("why.not_live", state=state, why="; ".join(cycle.reasons))

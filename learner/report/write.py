@@ -1,4 +1,4 @@
-"""The report of a cycle as two artifacts that last: `cycle-N.html` and `cycle-N.json`.
+"""The report of a cycle as artifacts that last: `cycle-N.json`, and a page in each language, `cycle-N.html` and `cycle-N.ru.html`.
 
 They are written when the cycle ends, and once more when its candidate was tried and that has ended.
 """
@@ -15,6 +15,7 @@ import msgspec
 from learner.context import Context
 from learner.report.compose import compose
 from learner.report.document import Report
+from learner.report.language import LANGUAGES, words_in
 from storage import cycles
 from storage.artifacts import Artifacts
 from storage.records import Cycle, CycleState
@@ -49,13 +50,13 @@ async def read_report(context: Context, cycle_id: int) -> Report:
     return await _kept(context, cycle) or await compose(context, cycle)
 
 
-async def read_page(context: Context, cycle_id: int) -> str:
-    """The same as a page. LookupError as of `read_report`."""
+async def read_page(context: Context, cycle_id: int, language: str = LANGUAGES[0]) -> str:
+    """The same as a page in one of `LANGUAGES`. LookupError as of `read_report`."""
     cycle = await _select(context, cycle_id)
-    file = report_file(context.artifacts, cycle_id, "html")
+    file = report_file(context.artifacts, cycle_id, _page_form(language))
     if await _kept(context, cycle) and file.exists():
         return await asyncio.to_thread(file.read_text)
-    return await asyncio.to_thread(_draw, await compose(context, cycle))
+    return await asyncio.to_thread(_draw, await compose(context, cycle), language)
 
 
 def report_file(artifacts: Artifacts, cycle_id: int, form: str) -> Path:
@@ -82,16 +83,21 @@ async def _kept(context: Context, cycle: Cycle) -> Report | None:
 
 
 def _publish(artifacts: Artifacts, report: Report) -> None:
-    """The page first: it is there, and of the same state, whenever the figures are."""
+    """The pages first: they are there, and of the same state, whenever the figures are."""
     folder = artifacts.temporary_dir()
-    for form, content in (("html", _draw(report).encode()), ("json", msgspec.json.encode(report))):
+    pages = [(_page_form(language), _draw(report, language).encode()) for language in LANGUAGES]
+    for form, content in (*pages, ("json", msgspec.json.encode(report))):
         file = report_file(artifacts, report.cycle.id, form)
         (folder / file.name).write_bytes(content)
         artifacts.replace(folder / file.name, file)
     shutil.rmtree(folder)
 
 
-def _draw(report: Report) -> str:
+def _page_form(language: str) -> str:
+    return "html" if language == LANGUAGES[0] else f"{language}.html"
+
+
+def _draw(report: Report, language: str) -> str:
     from learner.report.page import page  # here, in a thread: matplotlib takes a while to import
 
-    return page(report)
+    return page(report, words_in(language))

@@ -17,6 +17,16 @@ PAIR = {"prompt": [ASK], "chosen": "4", "rejected": "5"}
 
 GOOD = {
     "OpenAI messages": ({"messages": [SYSTEM, ASK, ANSWER], "tools": []}, CHAT, [SYSTEM, ASK, ANSWER]),
+    "OpenAI fine-tuning, with weights": (
+        {"messages": [ASK, {**WORSE, "weight": 0}, ASK, {**ANSWER, "weight": 1}, ASK, {**WORSE, "weight": 0}]},
+        DEMONSTRATION,
+        [ASK, WORSE, ASK, ANSWER],
+    ),
+    "OpenAI fine-tuning by preference": (
+        {"input": {"messages": [ASK], "tools": []}, "preferred_output": [ANSWER], "non_preferred_output": [WORSE]},
+        PREFERENCE,
+        PAIR,
+    ),
     "OpenAI parts": ({"messages": [{"role": "user", "content": [{"type": "text", "text": "2+2?"}]}, ANSWER]}, CHAT, [ASK, ANSWER]),
     "messages as JSON text": ({"messages": json.dumps([ASK, ANSWER])}, CHAT, [ASK, ANSWER]),
     "ShareGPT": ({"conversations": [{"from": "human", "value": "2+2?"}, {"from": "gpt", "value": "4"}]}, CHAT, [ASK, ANSWER]),
@@ -47,6 +57,8 @@ BAD = {
     "a null answer": ({"turns": ["How?"], "reference": None}, "'turns' without an answer"),
     "an empty answer": ({"question": "2+2?", "answer": " "}, "answer is empty"),
     "a number for text": ({"text": 7}, "text is 7"),
+    "answers without weight": ({"messages": [ASK, {**ANSWER, "weight": 0}]}, "no answer in messages weighs more than 0"),
+    "a pair without input": ({"input": "2+2?", "preferred_output": [ANSWER], "non_preferred_output": [WORSE]}, "messages is None"),
     "no turns": ({"messages": []}, "an empty list"),
     "a turn that is text": ({"messages": ["Hi"]}, "turn 1 of messages is 'Hi'"),
     "a tool's turn": ({"messages": [ASK, {"role": "tool", "content": "x"}]}, "turn 2 of messages has the role 'tool'"),
@@ -99,5 +111,5 @@ def test_a_long_text_is_split_without_losing_a_word() -> None:
 def test_every_shape_is_reached_by_some_row() -> None:
     """No row of the table hides another."""
     for shape in SHAPES:
-        first = next(one for one in SHAPES if set(one.fields) <= set(shape.fields))
+        first = next(one for one in SHAPES if set(one.fields) <= set(shape.fields) and one.fits in (bool, shape.fits))
         assert first is shape, (first.fields, shape.fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -157,6 +158,26 @@ def test_the_card_says_what_was_left_out_and_what_was_proved(tmp_path: Path) -> 
     for said in ("| duplicate | 1 |", f"- facts `{'5' * 64}`", "| train | correction | 4 |", '"heldout_share": 0.25', "cycle 7"):
         assert said in card
     assert "withheld" not in card
+
+
+def test_the_cards_own_lines_make_what_trl_trains_on(tmp_path: Path, load: Any) -> None:
+    """Run as they stand there."""
+    export(tmp_path / "out")
+    [lines] = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    made: dict[str, Any] = {"FOLDER": tmp_path / "out", "load_dataset": lambda folder, split: load(folder)[split]}
+    exec(lines, made)
+    rows = [row for row in rows_of_both_splits() if row.split is Split.TRAIN]
+    votes = [row for row in rows if row.kind is RowKind.THUMB]
+    assert made["unpaired"].to_list() == [
+        {"prompt": decode(row.prompt_ids), "completion": decode(row.answer_ids), "label": row.label > 0} for row in votes
+    ]
+    assert made["pairs"].to_list() == [
+        {"prompt": decode(row.prompt_ids), "chosen": decode(row.better_ids), "rejected": decode(row.answer_ids)}
+        for row in rows
+        if row.kind is RowKind.CORRECTION
+    ]
+    assert set(made["shown"].column_names) == {"prompt", "completion"}
+    assert len(made["shown"]) == len(made["pairs"]) + sum(row.label > 0 for row in votes)
 
 
 def everything(folder: Path) -> str:

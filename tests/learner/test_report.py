@@ -109,13 +109,38 @@ def test_the_page_shows_it_all_and_loads_nothing(run: Callable[[Body], None]) ->
     run(body)
 
 
+def test_who_reads_russian_has_a_page_of_their_own_with_the_same_figures(run: Callable[[Body], None]) -> None:
+    async def body(context: Context, people: list[Talker]) -> None:
+        _, second = await two_cycles(context, people)
+        await write_report(context, second)
+        page = context.artifacts.report_file("cycle-2.ru.html").read_text()
+        assert page == await read_page(context, 2, "ru") and page != await read_page(context, 2)
+        assert Loads(page).found == [] and page.count("<svg") == 4
+        for said in ('<html lang="ru">', "Цикл 2: ", "r2-00000002 прошла проверку", "принята", "-0,5000", "отброшено: cap"):
+            assert said in page, said
+
+    run(body)
+
+
+def test_a_page_that_was_not_written_is_drawn(run: Callable[[Body], None]) -> None:
+    """As of a cycle that an older service reported, which wrote no page in Russian."""
+
+    async def body(context: Context, people: list[Talker]) -> None:
+        _, second = await two_cycles(context, people)
+        await write_report(context, second)
+        context.artifacts.report_file("cycle-2.ru.html").unlink()
+        assert "r2-00000002 прошла проверку" in await read_page(context, 2, "ru")
+
+    run(body)
+
+
 def test_nobody_is_named_in_it(run: Callable[[Body], None]) -> None:
     async def body(context: Context, people: list[Talker]) -> None:
         first, second = await two_cycles(context, people)
         for cycle in (first, second):
             await write_report(context, cycle)
         files = context.artifacts.published(REPORTS)
-        assert len(files) == 4
+        assert len(files) == 6  # of each cycle the figures, and a page in both languages
         for file in files:
             content = file.read_bytes()
             assert IDENTIFIER.findall(content) == []

@@ -115,7 +115,7 @@ def test_the_report_is_made_again_when_the_trial_has_ended(
         assert now.path.share == 0.05 and now.path.canary.ended_at_s is not None
         page = await read_page(world.context, cycle.id)
         assert page == world.context.artifacts.report_file(f"cycle-{cycle.id}.html").read_text()
-        for said in ("Tried by people", told, "-0.300", "+0.200", "slow", "+0.080", step.value):
+        for said in ("Tried by people", told, "-0.300", "+0.200", "slow", "+0.080", step.value.replace("_", " ")):
             assert said in page, said
         assert IDENTIFIER.findall(page.encode()) == [] and page.count("<svg") == 2  # suites, trial
 

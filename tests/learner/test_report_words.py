@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from string import Formatter
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from learner.canary import Fault, Step
 from learner.evaluate.stage import Evaluated, VotedAnswer
 from learner.gate import Choice, Comparison, SuiteComparison, Verdict
 from learner.report.document import CanaryPath, SuiteChange
+from learner.report.language import FOLDER, LANGUAGES, Words, words_in
 from learner.report.words import explain
-from storage.records import Canary, CanaryState, Cycle, CycleState
+from learner.rows import RowKind
+from storage.records import Canary, CanaryState, Cycle, CycleState, Reason, StageName
 
-NAME = "r7-00000001"
+NAME, ENGLISH, RUSSIAN = "r7-00000001", words_in("en"), words_in("ru")
 VOTES = [VotedAnswer(f"v{n}", f"p{n % 3}", 1 if n % 2 else -1, {}) for n in range(12)]
 EVALUATED = Evaluated([NAME], "base", {"facts": "f"}, VOTES, 1.0, 0.0125, [NAME])
 BETTER, WORSE = Comparison(0.1, 0.4, 0.3, 0.05), Comparison(0.4, 0.1, -0.3, -0.5)
@@ -30,7 +37,7 @@ def choice(verdict: Verdict, votes: Comparison | None, *reasons: str) -> Choice:
 
 
 def test_a_promotion_says_what_spoke_for_it_what_it_could_err_and_which_suites_held_with_what_room() -> None:
-    said = explain(cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD, ASIDE], None)
+    said = explain(ENGLISH, cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD, ASIDE], None)
     assert said == (
         "r7-00000001 passed the gate: it is better on the votes, and not worse by more than it may on any suite that decides. "
         "On 12 held-out votes of 3 people, answers that were liked gained +0.3000 nats per token over those that were not, and "
@@ -42,7 +49,7 @@ def test_a_promotion_says_what_spoke_for_it_what_it_could_err_and_which_suites_h
 
 def test_a_refusal_says_what_was_lost_and_how_much_may_be() -> None:
     refused = choice(Verdict.REJECT, BETTER, "manners: worse")
-    said = explain(cycle(CycleState.REJECTED), refused, EVALUATED, [HELD, LOST], None)
+    said = explain(ENGLISH, cycle(CycleState.REJECTED), refused, EVALUATED, [HELD, LOST], None)
     assert said.startswith("r7-00000001 was refused: manners: worse. On 12")
     assert said.endswith(
         "Not held: on manners the mean score went from 0.6000 to 0.5000, and may have fallen by 0.1300, where 0.0200 is the "
@@ -52,7 +59,7 @@ def test_a_refusal_says_what_was_lost_and_how_much_may_be() -> None:
 
 def test_suites_that_the_votes_made_needless_are_not_passed_over_in_silence() -> None:
     refused = replace(choice(Verdict.REJECT, WORSE, "not better"), suites={})
-    said = explain(cycle(CycleState.REJECTED), refused, replace(EVALUATED, scored=[], sha256={}), [], None)
+    said = explain(ENGLISH, cycle(CycleState.REJECTED), refused, replace(EVALUATED, scored=[], sha256={}), [], None)
     assert "which speaks against it" in said
     assert said.endswith("Its frozen suites were not scored, since the votes had refused it already.")
 
@@ -60,7 +67,7 @@ def test_suites_that_the_votes_made_needless_are_not_passed_over_in_silence() ->
 def test_what_could_not_be_evaluated_was_not_judged() -> None:
     failed = Evaluated([NAME], "base", {}, [], 0.0, failure="it could not be evaluated: the engine is gone")
     nothing = Choice(Verdict.INCONCLUSIVE, (failed.failure,), {}, None, NAME, {})
-    said = explain(cycle(CycleState.INCONCLUSIVE), nothing, failed, [], None)
+    said = explain(ENGLISH, cycle(CycleState.INCONCLUSIVE), nothing, failed, [], None)
     assert said == (
         "r7-00000001 was not judged, and what is not judged does not go live: it could not be evaluated: the engine is gone."
     )
@@ -69,14 +76,14 @@ def test_what_could_not_be_evaluated_was_not_judged() -> None:
 def test_the_best_of_several_shares_the_error_with_them() -> None:
     several = replace(EVALUATED, candidates=[NAME, "r7-00000002", "r7-00000003", "r7-00000004", "r7-00000005"])
     maybe = choice(Verdict.INCONCLUSIVE, replace(BETTER, lower_bound=-0.1), "may be chance")
-    said = explain(cycle(CycleState.INCONCLUSIVE), maybe, several, [], None)
+    said = explain(ENGLISH, cycle(CycleState.INCONCLUSIVE), maybe, several, [], None)
     assert said.startswith("It cannot be told whether r7-00000001, the best of 5 candidates, is good enough, and so")
     assert "which may be chance. This cycle could be wrong about that with a chance of 1.25%, 0.25% for each of its 5" in said
 
 
 def test_an_evaluation_of_an_older_service_is_told_without_what_it_does_not_say() -> None:
     older = Evaluated([NAME], "base", {"facts": "f"}, VOTES, 1.0)
-    said = explain(cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), older, [HELD], None)
+    said = explain(ENGLISH, cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), older, [HELD], None)
     assert "chance of" not in said and "not scored" not in said and "facts (0.0050" in said
 
 
@@ -93,7 +100,7 @@ def test_an_evaluation_of_an_older_service_is_told_without_what_it_does_not_say(
 )
 def test_what_came_of_its_trial_is_the_last_word(state: CanaryState, told: str) -> None:
     path = CanaryPath(Canary(1, NAME, "base", 7, state, 0, 1.0, 1.0, reason="no proof"), 0.25, [])
-    said = explain(cycle(CycleState.STAGED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD], path)
+    said = explain(ENGLISH, cycle(CycleState.STAGED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD], path)
     assert said.endswith(told)
 
 
@@ -106,10 +113,48 @@ def test_what_came_of_its_trial_is_the_last_word(state: CanaryState, told: str) 
     ],
 )
 def test_what_was_never_judged_is_told_as_such(state: CycleState, told: str) -> None:
-    assert explain(cycle(state, "too few votes"), None, None, [], None).startswith(told)
+    assert explain(ENGLISH, cycle(state, "too few votes"), None, None, [], None).startswith(told)
 
 
 def test_a_candidate_that_passed_and_could_not_be_released_did_not_go_live() -> None:
     failed = cycle(CycleState.FAILED, "release: the engine is gone")
-    said = explain(failed, choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD], None)
+    said = explain(ENGLISH, failed, choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD], None)
     assert said.endswith("It did not go live, for the cycle ended as failed: release: the engine is gone.")
+
+
+def test_the_same_is_told_in_russian() -> None:
+    said = explain(RUSSIAN, cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD, LOST], None)
+    assert said.startswith("r7-00000001 прошла проверку: ") and said.endswith("Она сразу вышла к людям.")
+    for figure in ("голосов: 12, людей: 3", "+0,3000", "1,25\N{NO-BREAK SPACE}%", "facts (0,0050 из 0,0200)", "упасть на 0,1300"):
+        assert figure in said, said
+
+
+def texts(language: str) -> dict[str, str]:
+    return msgspec.json.decode((FOLDER / f"report.{language}.json").read_bytes(), type=dict[str, str])
+
+
+def test_both_languages_say_the_same_things_with_the_same_places() -> None:
+    def places(text: str) -> list[str]:
+        return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
+
+    first, *others = [{key: places(text) for key, text in texts(language).items()} for language in LANGUAGES]
+    assert all(other == first for other in others)
+
+
+def test_every_state_that_a_report_can_be_in_has_words_in_every_language() -> None:
+    named: dict[str, type[StrEnum]] = {
+        "state": CycleState, "verdict": Verdict, "trial_state": CanaryState, "stage": StageName, "kind": RowKind, "reason": Reason,
+        "step": Step, "fault": Fault,
+    }  # fmt: skip
+    wanted = {f"{kind}.{value}" for kind, values in named.items() for value in values}
+    wanted |= {f"why.trial_{state}" for state in CanaryState} | {f"why.{verdict}" for verdict in Verdict}
+    for language in LANGUAGES:
+        assert wanted - texts(language).keys() == set(), language
+
+
+def test_what_has_no_name_is_told_as_it_is_kept() -> None:
+    assert RUSSIAN.name("dropped", "a new reason") == "a new reason"
+    with pytest.raises(KeyError, match="no such text"):
+        Words("en", {}).t("no such text")
+    with pytest.raises(KeyError, match="xx"):
+        words_in("xx")
