@@ -53,6 +53,8 @@ class PeftConfig(Struct, frozen=True):
     use_dora: bool = False
     use_rslora: bool = False
     modules_to_save: list[str] | None = None
+    rank_pattern: dict[str, int] = {}
+    alpha_pattern: dict[str, float] = {}
     init_lora_weights: bool | str = True
 
 
@@ -123,6 +125,8 @@ def check_adapter(folder: Path, model_dir: Path, rank: int, max_change: float = 
         ("use_dora", config.use_dora, False),
         ("use_rslora", config.use_rslora, False),
         ("modules_to_save", config.modules_to_save, None),
+        ("rank_pattern", config.rank_pattern, {}),
+        ("alpha_pattern", config.alpha_pattern, {}),
         ("base_sha256", card.base_sha256, model_sha256(model_dir)),
     ):
         if found != expected:

@@ -13,12 +13,12 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     """Another way to set the training, tried beside the settings' own. What is unset is as there."""
 
     name: str  # in reports and reasons
-    learning_rate: float | None = None
-    passes: int | None = None
-    beta: float | None = None
-    nll_weight: float | None = None
-    kl_weight: float | None = None
-    lead_tokens: int | None = None
+    learning_rate: float | None = None  # of AdamW
+    passes: int | None = None  # times each row is seen
+    beta: float | None = None  # sharpness of the preference terms
+    nll_weight: float | None = None  # of liked answers and corrections
+    kl_weight: float | None = None  # of staying near the live model
+    lead_tokens: int | None = None  # of a disliked or replayed answer that are looked at
 
 
 class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     method: str = "mixed"  # the name of a method in learner/train/methods.py
     rank: int = 16  # of the adapter's matrices; the engine is started for the same rank
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-4  # of AdamW
     passes: int = 3  # times each row is seen
     batch_rows: int = 16  # rows per optimiser step
     max_row_tokens: int = 1024  # longer rows are dropped by curation, with that reason
@@ -34,8 +34,8 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     beta: float = 3.0  # sharpness of the preference terms, on log-probs averaged over tokens
     nll_weight: float = 1.0  # of liked answers and corrections
     kl_weight: float = 3.0  # of staying near the live model on replayed answers
-    max_grad_norm: float = 1.0
-    seed: int = 0
+    max_grad_norm: float = 1.0  # of a step; a longer gradient is shortened to it
+    seed: int = 0  # of all that training draws: the same rows and seed give the same adapter on the same machine
     precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
     threads: int | None = None  # CPU threads of the training process; all cores where unset
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
@@ -175,7 +175,7 @@ class JudgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ScheduleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When a cycle starts by itself."""
 
-    enabled: bool = True
+    enabled: bool = True  # off, cycles run only when somebody asks
     interval_s: float = 24 * 3600  # at least this often, when there is anything new
     check_every_s: float = 60  # how often new evidence is counted
     min_effective_votes: float = 100  # independent votes that start a cycle before its interval: one person's count less together
@@ -200,6 +200,8 @@ class JobSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How feedback becomes a better version."""
+
     train: TrainSettings = TrainSettings()
     curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()

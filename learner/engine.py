@@ -71,10 +71,11 @@ class Completion(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """What the engine is doing: requests in it, and model steps taken since it started."""
+    """What the engine is doing: requests in it, those among them that still wait, and model steps since it started."""
 
     running: int
     steps: int
+    waiting: int = 0
 
 
 class _ErrorBody(Struct):
@@ -262,9 +263,11 @@ class Engine:
     async def progress(self) -> Progress:
         async with self._get("/metrics", self._timeouts.connect_s) as response:
             text = await response.text()
+        waiting = int(_metric(text, "vllm:num_requests_waiting"))
         return Progress(
-            running=int(_metric(text, "vllm:num_requests_running") + _metric(text, "vllm:num_requests_waiting")),
+            running=int(_metric(text, "vllm:num_requests_running")) + waiting,
             steps=int(_metric(text, "vllm:iteration_tokens_total_count")),
+            waiting=waiting,
         )
 
     def _ask_chat(self, body: dict[str, object], request_id: str, silence_s: float | None = None) -> _Call:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
+import msgspec
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from learner import adopt, resume, rollout
 from learner import cycle as story
-from learner import rollout
 from learner.config import LearnerSettings
 from learner.context import Context
-from learner.evidence import judge_evidence
+from learner.evidence import Condition, judge_evidence
 from learner.train.methods import check_method
 from learner.workfiles import clear_folder
 from storage import adapters, cycles, feedback, leases, reviews
@@ -29,6 +31,7 @@ from storage.records import Cycle, CycleState, new_id
 
 logger = logging.getLogger(__name__)
 LEASE = "schedule"
+CHECK = "check"  # the timer's name for counting new evidence
 LOOKS_PER_LEASE = 3  # how often the lease is renewed while it lasts
 
 
@@ -51,7 +54,7 @@ class Scheduler:
         settings = self._context.settings.schedule
         often = {"trigger": "interval", "coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         if settings.enabled:
-            self._timer.add_job(self.check, seconds=settings.check_every_s, **often)
+            self._timer.add_job(self.check, id=CHECK, seconds=settings.check_every_s, **often)
         if self._context.database.is_shared:
             self._timer.add_job(self.look, seconds=self._lease_s / LOOKS_PER_LEASE, **often)
         self._timer.start()
@@ -90,18 +93,40 @@ class Scheduler:
         check_method(method)
 
         async def begin(connection: AsyncConnection) -> Cycle:
-            await in_turn(connection, "cycles")
-            if (other := await cycles.select_running(connection)) is not None:
-                raise Busy(f"cycle {other.id} is already running: `ratchet cycle list` shows it")
-            full = await rollout.lacks_room(connection, context.settings.release.mode, method)
-            if full and not await adapters.select_tainted(connection):
-                raise Busy(f"what a cycle learnt could not be tried: {full}")
+            await self._check_free(connection, method)
             return await cycles.insert_cycle(connection, trigger, method, context.clock(), corpus)
 
-        begun = await context.database.write(begin)
+        return self._go_on(await context.database.write(begin))
+
+    async def judge_imported(self, name: str) -> Cycle:
+        """Begins a cycle that judges an adapter which was taken in, and returns it as it begins. Raises as `adopt.prepare` and
+        `run_now` do."""
+        context = self._context
+        done = await adopt.prepare(context, name)
+
+        async def begin(connection: AsyncConnection) -> Cycle:
+            await self._check_free(connection, adopt.METHOD)
+            begun = await cycles.insert_cycle(connection, "operator", adopt.METHOD, context.clock())
+            for stage, output in done.items():
+                await cycles.start_stage(connection, begun.id, stage, begun.started_at_s)
+                await cycles.finish_stage(connection, begun.id, stage, begun.started_at_s, msgspec.to_builtins(output))
+            return begun
+
+        return self._go_on(await context.database.write(begin))
+
+    async def _check_free(self, connection: AsyncConnection, method: str) -> None:
+        await in_turn(connection, "cycles")
+        if (other := await cycles.select_running(connection)) is not None:
+            raise Busy(f"cycle {other.id} is already running: `ratchet cycle list` shows it")
+        full = await rollout.lacks_room(connection, self._context.settings.release.mode, method)
+        if full and not await adapters.select_tainted(connection):
+            raise Busy(f"what a cycle learnt could not be tried: {full}")
+
+    def _go_on(self, cycle: Cycle) -> Cycle:
+        """Runs a cycle that is there to be run, where it is this service that runs cycles."""
         if self._leads:
-            self._launch(begun)
-        return begun
+            self._launch(cycle)
+        return cycle
 
     @property
     def leads(self) -> bool:
@@ -132,10 +157,29 @@ class Scheduler:
             await asyncio.to_thread(clear_folder, context.folder(closed.id))
         return closed
 
+    async def resume(self, cycle_id: int) -> Cycle:
+        """Has a failed cycle go on from its last saved stage, and returns it as it goes on. Raises as `resume.reopen` does, and
+        `Busy` while another cycle runs."""
+
+        async def reopen(connection: AsyncConnection) -> Cycle:
+            await in_turn(connection, "cycles")
+            if (other := await cycles.select_running(connection)) is not None:
+                raise Busy(f"cycle {other.id} is running: cycle {cycle_id} can go on when it has ended")
+            return await resume.reopen(connection, cycle_id, self._context.clock())
+
+        return self._go_on(await self._context.database.write(reopen))
+
     async def check(self) -> str | None:
         """Starts a cycle when it is time for one; gives the trigger, or None."""
         if self.running or not self._leads:
             return None
+        trigger = (await self.outlook()).trigger
+        if trigger is not None:
+            await self.run_now(trigger)
+        return trigger
+
+    async def outlook(self) -> Due:
+        """Whether it is time for a cycle, and what is still missing for one."""
         context, settings = self._context, self._context.settings
 
         async def look(connection: AsyncConnection) -> tuple[News, float]:
@@ -151,10 +195,13 @@ class Scheduler:
             return news, latest[0].started_at_s if latest else 0.0
 
         news, last_started_s = await context.database.read(look)
-        trigger = due(news, context.clock() - last_started_s, settings)
-        if trigger is not None:
-            await self.run_now(trigger)
-        return trigger
+        return due(news, context.clock() - last_started_s, settings)
+
+    @property
+    def next_look_at_s(self) -> float | None:
+        """When new evidence is counted next, by the system's clock; None where that is not done here."""
+        times = [job.next_run_time for job in self._timer.get_jobs() if job.id == CHECK] if self._timer.running else []
+        return times[0].timestamp() if times and self._leads else None
 
     async def _take_lease(self, connection: AsyncConnection) -> bool:
         return await leases.take_lease(connection, LEASE, self._holder, await clock_s(connection), self._lease_s)
@@ -178,12 +225,35 @@ class News(Struct, frozen=True):
     full: bool = False  # as many versions are tried as can be: what is learnt now could not be
 
 
-def due(news: News, since_last_s: float, settings: LearnerSettings) -> str | None:
-    """Why a cycle should start now; None if it should not. Who is forgotten cannot wait."""
+class Due(Struct, frozen=True):
+    """Why a cycle should start now, None if it should not; and what that was decided by.
+
+    One starts when all that is in `evidence` is met, or all that is in `interval`, while nothing `blocks`: those are conditions
+    that either way has to meet. Who is forgotten cannot wait, for any of them.
+    """
+
+    trigger: str | None
+    evidence: tuple[Condition, ...]
+    interval: tuple[Condition, ...]
+    blocks: tuple[Condition, ...]  # what is not met of what any cycle needs
+
+
+def due(news: News, since_last_s: float, settings: LearnerSettings) -> Due:
+    """Whether a cycle should start, given what there is, and how long ago the last one did."""
+    evidence = judge_evidence(news.fresh, news.of_people, settings.curate, settings.schedule).conditions
+    interval = (
+        Condition("answers with something new said of them, or held back", max(news.fresh.rows, int(news.waits)), 1),
+        Condition("seconds since the last cycle began", since_last_s, settings.schedule.interval_s),
+    )
+    blocks = (Condition("a free slot for a trial", 0, 1),) if news.full else ()
+    return Due(_trigger(news, evidence, interval), evidence, interval, blocks)
+
+
+def _trigger(news: News, evidence: Sequence[Condition], interval: Sequence[Condition]) -> str | None:
     if news.tainted:
         return "forgotten"
     if news.full:
         return None
-    if not judge_evidence(news.fresh, news.of_people, settings.curate, settings.schedule).missing:
+    if all(one.met for one in evidence):
         return "evidence"
-    return "interval" if (news.fresh.rows or news.waits) and since_last_s >= settings.schedule.interval_s else None
+    return "interval" if all(one.met for one in interval) else None

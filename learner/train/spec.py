@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from learner.config import TrainSettings
+from learner.machine import Precision
 from learner.rows import Row
 
 if TYPE_CHECKING:
@@ -51,6 +52,23 @@ class Probe(Struct, frozen=True):
     token_ids: list[int]
     parent_logprobs: list[float]
     candidate_logprobs: list[float]
+
+
+class Proving(Struct, frozen=True):
+    """What the proving job reads: two adapters, and token ids of texts to tell them apart by."""
+
+    model_dir: str
+    parent_dir: str
+    candidate_dir: str
+    texts: list[list[int]]
+    precision: Precision
+    threads: int | None
+
+
+class Proved(Struct, frozen=True):
+    """What it leaves."""
+
+    probes: list[Probe]
 
 
 class Result(Struct, frozen=True):

@@ -53,22 +53,22 @@ def news(count: EvidenceCount, waits: bool = False, tainted: bool = False) -> Ne
     ],
 )
 def test_a_cycle_is_due(count: EvidenceCount, since_last_s: float, expected: str | None) -> None:
-    assert due(news(count), since_last_s, LEARNER) == expected
+    assert due(news(count), since_last_s, LEARNER).trigger == expected
 
 
 def test_a_person_who_is_forgotten_waits_for_nobody() -> None:
-    assert due(news(fresh(people=0), tainted=True), SOON, LEARNER) == "forgotten"
+    assert due(news(fresh(people=0), tainted=True), SOON, LEARNER).trigger == "forgotten"
 
 
 def test_a_cycle_waits_while_nothing_more_can_be_tried_unless_somebody_is_forgotten() -> None:
     full = replace(news(fresh(15, 5), waits=True), full=True)
-    assert due(full, LATE, LEARNER) is None
-    assert due(replace(full, tainted=True), SOON, LEARNER) == "forgotten"
+    assert due(full, LATE, LEARNER).trigger is None
+    assert due(replace(full, tainted=True), SOON, LEARNER).trigger == "forgotten"
 
 
 def test_what_was_held_back_is_looked_at_again_when_it_has_been_long() -> None:
-    assert due(news(fresh(people=0), waits=True), LATE, LEARNER) == "interval"
-    assert due(news(fresh(people=0), waits=True), SOON, LEARNER) is None
+    assert due(news(fresh(people=0), waits=True), LATE, LEARNER).trigger == "interval"
+    assert due(news(fresh(people=0), waits=True), SOON, LEARNER).trigger is None
 
 
 def test_votes_count_by_how_independent_they_are() -> None:
@@ -98,3 +98,13 @@ def test_a_cycle_begins_with_the_method_it_was_asked_for_or_the_settings_own(
                 await scheduler.cancel()
 
     asyncio.run(body())
+
+
+def test_it_is_told_what_a_cycle_still_waits_for() -> None:
+    told = due(replace(news(fresh(15, 2), waits=True), full=True), SOON, LEARNER)
+    assert told.trigger is None
+    assert [(one.what, one.have, one.need, one.met) for one in told.evidence] == [
+        ("independent votes", 17.0, 20, False), ("votes of the rarer kind", 2, 5, False), ("people", 3, 3, True),
+    ]  # fmt: skip
+    assert [one.met for one in told.interval] == [True, False]
+    assert [one.what for one in told.blocks] == ["a free slot for a trial"]
