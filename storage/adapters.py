@@ -56,3 +56,9 @@ async def reject_candidates(connection: AsyncConnection, cycle_id: int) -> None:
     """Mark what a cycle made and did not bring live as rejected."""
     left = (adapters.c.cycle_id == cycle_id, adapters.c.state == AdapterState.CANDIDATE)
     await connection.execute(update(adapters).where(*left).values(state=AdapterState.REJECTED))
+
+
+async def readmit_candidates(connection: AsyncConnection, cycle_id: int) -> None:
+    """Take back `reject_candidates`, for a cycle that goes on."""
+    rejected = (adapters.c.cycle_id == cycle_id, adapters.c.state == AdapterState.REJECTED)
+    await connection.execute(update(adapters).where(*rejected).values(state=AdapterState.CANDIDATE))

@@ -45,6 +45,12 @@ async def select_running(connection: AsyncConnection) -> Cycle | None:
     return await select_one(connection, running.order_by(cycles.c.id.desc()), Cycle)
 
 
+async def select_learnt_after(connection: AsyncConnection, id: int) -> Cycle | None:
+    """The newest cycle after this one that used evidence up; None where none did."""
+    later = select(cycles).where(cycles.c.id > id, cycles.c.state.in_(LEARNT)).order_by(cycles.c.id.desc()).limit(1)
+    return await select_one(connection, later, Cycle)
+
+
 async def update_cycle(
     connection: AsyncConnection,
     id: int,
@@ -62,6 +68,17 @@ async def update_cycle(
     result = await connection.execute(update(cycles).where(cycles.c.id == id).values(id=id, **changes))
     if result.rowcount == 0:
         raise LookupError(f"no cycle {id}")
+
+
+async def reopen_cycle(connection: AsyncConnection, id: int) -> Cycle:
+    """Have a failed cycle run again, as if it had not ended; LookupError if there is no such cycle, or it did not fail."""
+    failed = (cycles.c.id == id, cycles.c.state == CycleState.FAILED)
+    running = {"state": CycleState.RUNNING, "ended_at_s": None, "adapter": None, "reasons": ()}
+    if (await connection.execute(update(cycles).where(*failed).values(**running))).rowcount == 0:
+        raise LookupError(f"no failed cycle {id}")
+    reopened = await select_cycle(connection, id)
+    assert reopened is not None
+    return reopened
 
 
 async def check_running(connection: AsyncConnection, id: int) -> None:

@@ -31,6 +31,12 @@ async def select_datasets(connection: AsyncConnection, limit: int, prefix: str =
     return await select_all(connection, named.order_by(datasets.c.cycle_id.desc(), datasets.c.id).limit(limit), Dataset)
 
 
+async def select_kept(connection: AsyncConnection, limit: int) -> list[Dataset]:
+    """The newest datasets whose files are still kept, newest first."""
+    kept = select(datasets).where(datasets.c.path != "").order_by(datasets.c.created_at_s.desc(), datasets.c.id)
+    return await select_all(connection, kept.limit(limit), Dataset)
+
+
 async def count_rows(connection: AsyncConnection, dataset_id: str) -> dict[str, dict[str, int]]:
     """Split → kind → how many rows of the dataset, the dropped ones too."""
     columns = (dataset_rows.c.split, dataset_rows.c.kind)

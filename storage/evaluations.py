@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import Evaluation, Score
@@ -67,3 +67,10 @@ async def select_evaluations(connection: AsyncConnection, cycle_id: int) -> list
     """The cycle's evaluations, oldest first."""
     statement = select(evaluations).where(evaluations.c.cycle_id == cycle_id).order_by(evaluations.c.id)
     return await select_all(connection, statement, Evaluation)
+
+
+async def select_newest(connection: AsyncConnection) -> list[Evaluation]:
+    """The newest evaluation of each version on each suite as it was then, oldest first."""
+    each = (evaluations.c.adapter, evaluations.c.suite, evaluations.c.suite_sha256)
+    newest = evaluations.c.id.in_(select(func.max(evaluations.c.id)).group_by(*each))
+    return await select_all(connection, select(evaluations).where(newest).order_by(evaluations.c.id), Evaluation)

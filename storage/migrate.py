@@ -43,11 +43,16 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def newest_schema() -> str:
+    """The schema that this version brings a database up to."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def refuse_newer(name: str, revision: str | None) -> None:
     """Raise NewerSchemaError if this version does not know the schema that `name` is at."""
     scripts = ScriptDirectory.from_config(_config())
     if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
-        newest = scripts.get_current_head()
+        newest = newest_schema()
         raise NewerSchemaError(
             f"{name} is at schema {revision!r}; this version knows schemas up to {newest!r}: run a newer version of Ratchet"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import insert_missing
@@ -37,10 +37,16 @@ async def select_person(connection: AsyncConnection, id: str) -> Person | None:
     return await select_one(connection, ONE, Person, id=id)
 
 
-async def select_people(connection: AsyncConnection, limit: int, after: str = "") -> list[Person]:
-    """A page of all people, by id; `after` is the id that ended the page before."""
-    statement = select(people).where(people.c.id > after).order_by(people.c.id).limit(limit)
-    return await select_all(connection, statement, Person)
+async def select_people(connection: AsyncConnection, limit: int, after: str = "", text: str = "") -> list[Person]:
+    """A page of all people, by id; `after` is the id that ended the page before.
+
+    `text` is how an id begins, or a part of a name; of A to Z it finds either case.
+    """
+    statement = select(people).where(people.c.id > after)
+    if text:
+        named = people.c.name.icontains(text, autoescape=True)
+        statement = statement.where(or_(people.c.id.startswith(text, autoescape=True), named))
+    return await select_all(connection, statement.order_by(people.c.id).limit(limit), Person)
 
 
 async def select_created(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, float]:

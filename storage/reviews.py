@@ -45,6 +45,14 @@ class HeldAnswer(Struct, frozen=True):
     alike: int = 1  # answers that are held back together, this one among them
 
 
+class HeldCount(Struct, frozen=True):
+    """How many answers, of how many people, wait for one reason."""
+
+    reason: str
+    answers: int
+    people: int
+
+
 async def hold(connection: AsyncConnection, rows: Sequence[Review]) -> None:
     """Note what a cycle holds back; what was held before has its newest reason, and a decided one stays as it is.
 
@@ -68,9 +76,10 @@ async def let_pass(connection: AsyncConnection, message_ids: Sequence[str]) -> i
 
 
 async def select_held(
-    connection: AsyncConnection, decision: Decision | None, limit: int, after: str | None = None
+    connection: AsyncConnection, decision: Decision | None, limit: int, after: str | None = None, reason: str | None = None
 ) -> list[HeldAnswer]:
-    """A page of what has this decision, or none yet, newest first; answers that their owners deleted are left out.
+    """A page of what has this decision, or none yet, newest first; for one reason where it is given. Answers that their
+    owners deleted are left out.
 
     `after` is the message that ended the page before; LookupError if it was never held.
     """
@@ -81,6 +90,8 @@ async def select_held(
         .outerjoin(question, question.c.id == messages.c.parent_id)
         .where(_has(decision), messages.c.status != MessageStatus.DELETED)
     )
+    if reason is not None:
+        statement = statement.where(reviews.c.reason == reason)
     if after is not None:
         ended = select(reviews.c.held_at_s, reviews.c.message_id).where(reviews.c.message_id == after)
         at_s, id = await select_place(connection, ended, f"held message {after!r}")
@@ -100,13 +111,24 @@ async def count_held(connection: AsyncConnection, cycle_id: int) -> dict[str, in
     return {row[0]: row[1] for row in await connection.execute(grouped)}
 
 
-async def decide_message(connection: AsyncConnection, message_id: str, decision: Decision, at_s: float) -> int:
-    """Decide about one answer, anew if need be; LookupError if it was never held."""
+async def count_reasons(connection: AsyncConnection) -> list[HeldCount]:
+    """What waits for a decision, by reason, most answers first; answers that their owners deleted are left out."""
+    number = func.count().label("answers")
+    waiting = (
+        select(reviews.c.reason, number, func.count(reviews.c.person_id.distinct()).label("people"))
+        .join(messages, messages.c.id == reviews.c.message_id)
+        .where(_has(None), messages.c.status != MessageStatus.DELETED)
+    )
+    return await select_all(connection, waiting.group_by(reviews.c.reason).order_by(number.desc(), reviews.c.reason), HeldCount)
+
+
+async def decide_message(connection: AsyncConnection, message_id: str, decision: Decision | None, at_s: float) -> int:
+    """Decide about one answer, anew if need be, or take a decision back; LookupError if it was never held."""
     return await _decide(connection, reviews.c.message_id == message_id, decision, at_s, f"held message {message_id!r}")
 
 
-async def decide_cluster(connection: AsyncConnection, cluster: str, decision: Decision, at_s: float) -> int:
-    """Decide about all that is held back together, anew if need be; returns how many answers, LookupError if none."""
+async def decide_cluster(connection: AsyncConnection, cluster: str, decision: Decision | None, at_s: float) -> int:
+    """Decide about all that is held back together, as about one; returns how many answers, LookupError if none."""
     return await _decide(connection, reviews.c.cluster == cluster, decision, at_s, f"cluster {cluster!r} of held messages")
 
 
@@ -151,8 +173,10 @@ def _is_used() -> ColumnElement[bool]:
     )
 
 
-async def _decide(connection: AsyncConnection, which: ColumnElement[bool], decision: Decision, at_s: float, name: str) -> int:
-    decided = update(reviews).where(which).values(decision=decision, decided_at_s=at_s)
+async def _decide(
+    connection: AsyncConnection, which: ColumnElement[bool], decision: Decision | None, at_s: float, name: str
+) -> int:
+    decided = update(reviews).where(which).values(decision=decision, decided_at_s=None if decision is None else at_s)
     if (count := (await connection.execute(decided)).rowcount) == 0:
         raise LookupError(f"no {name}")
     return count

@@ -16,7 +16,7 @@ from storage.people import (
     select_person_by_key,
     update_consent,
 )
-from storage.records import ApiKey, Feedback, FeedbackKind
+from storage.records import ApiKey, Feedback, FeedbackKind, Person
 from tests.databases import Place
 from tests.storage.loop import furnish, in_transaction, person
 
@@ -75,5 +75,16 @@ def test_people_come_in_pages(place: Place) -> None:
             await insert_person(connection, person(id))
         assert [one.id for one in await select_people(connection, 2)] == ["a", "b"]
         assert [one.id for one in await select_people(connection, 2, "b")] == ["c"]
+
+    in_transaction(place, body)
+
+
+def test_people_are_found_by_a_part_of_their_name_or_how_their_id_begins(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        for id, name in (("p-1", "Ann Lee"), ("p-2", "Leeds"), ("q-3", "100%")):
+            await insert_person(connection, Person(id, name, 1.0))
+        for text, ids in (("lee", ["p-1", "p-2"]), ("p-", ["p-1", "p-2"]), ("-1", []), ("%", ["q-3"]), ("", ["p-1", "p-2", "q-3"])):
+            assert [person.id for person in await select_people(connection, 9, text=text)] == ids
+        assert [person.id for person in await select_people(connection, 9, after="p-1", text="lee")] == ["p-2"]
 
     in_transaction(place, body)

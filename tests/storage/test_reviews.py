@@ -10,7 +10,17 @@ from storage.cycles import insert_cycle, update_cycle
 from storage.datasets import insert_dataset
 from storage.people import update_consent
 from storage.records import CycleState, Dataset, DatasetRow, Decision, Review
-from storage.reviews import decide_cluster, decide_message, hold, let_pass, select_decisions, select_held, select_pending_ids
+from storage.reviews import (
+    HeldCount,
+    count_reasons,
+    decide_cluster,
+    decide_message,
+    hold,
+    let_pass,
+    select_decisions,
+    select_held,
+    select_pending_ids,
+)
 from tests.databases import Place
 from tests.storage.loop import furnish, in_transaction
 
@@ -102,5 +112,21 @@ def test_what_no_longer_has_a_reason_is_forgotten_unless_it_is_decided(place: Pl
         assert await let_pass(connection, ["answer", "second", "again"]) == 1
         assert await select_held(connection, None, 10) == []
         assert await select_decisions(connection, ["answer", "second"]) == {"second": REJECTED}
+
+    in_transaction(place, body)
+
+
+def test_reasons_are_counted_as_long_as_nothing_is_decided_and_a_decision_can_be_taken_back(place: Place) -> None:
+    async def body(connection: AsyncConnection) -> None:
+        await begin(connection, review("answer", reason="a burst"), review("second"), review("again"))
+        assert await count_reasons(connection) == [HeldCount("new here", 2, 1), HeldCount("a burst", 1, 1)]
+        assert [held.message_id for held in await select_held(connection, None, 9, reason="a burst")] == ["answer"]
+        assert await select_held(connection, None, 9, reason="burst") == []
+        await decide_message(connection, "answer", REJECTED, 7.0)
+        assert await count_reasons(connection) == [HeldCount("new here", 2, 1)]
+        assert await decide_message(connection, "answer", None, 8.0) == 1
+        [waits] = await select_held(connection, None, 9, reason="a burst")
+        assert (waits.decision, waits.decided_at_s) == (None, None)
+        assert await select_decisions(connection, ["answer"]) == {}
 
     in_transaction(place, body)
