@@ -22,7 +22,7 @@ set_up() {
     flock -n 9 || { echo "Waiting for another set-up of this checkout …"; flock 9; }
 
     find_python
-    wanted=$(cat deploy/torch.lock deploy/requirements.lock pyproject.toml <(echo "$version $PWD") | sha256sum)
+    wanted=$(cat deploy/*.lock pyproject.toml service/web/package-lock.json <(echo "$version $PWD") | sha256sum)
     if [[ ! -x .venv/bin/ratchet || $(cat .venv/setup.stamp 2>/dev/null) != "$wanted" ]]; then
         install
         echo "$wanted" > .venv/setup.stamp  # last, so that an interrupted install is taken up again
@@ -57,18 +57,37 @@ install() {
     for info in .venv/lib/python*/site-packages/*.dist-info; do [[ -e $info/INSTALLER ]] || rm -rf "$info"; done
     rm -rf .venv/lib/python*/site-packages/~*
 
-    echo "Installing torch (1/3) …"
+    echo "Installing torch (1/4) …"
     local locked=(--no-deps --require-hashes -r)
     # Only PyTorch's own index has the CPU build, but a machine may hold it in a local folder and have no way out.
     pip_install "${locked[@]}" deploy/torch.lock ||
         { no_such_wheel && pip_install "${locked[@]}" deploy/torch.lock --extra-index-url https://download.pytorch.org/whl/cpu; } ||
         explain torch
-    echo "Installing $(grep -c == deploy/requirements.lock) packages (2/3) …"
+    echo "Installing $(grep -c == deploy/requirements.lock) packages (2/4) …"
     pip_install "${locked[@]}" deploy/requirements.lock || explain "the packages of deploy/requirements.lock"
-    echo "Installing ratchet (3/3) …"
+    echo "Installing ratchet (3/4) …"
     pip_install --no-deps --no-build-isolation -e . || explain ratchet
     rm -rf ./*.egg-info .venv/setup.damaged  # a by-product: the metadata lives in .venv
+    echo "Installing the pages' libraries (4/4) …"
+    install_libraries
     trap - INT
+}
+
+# By npm, which comes with Node.js; where there is none, with Node.js as a Python package.
+install_libraries() {
+    local npm=npm
+    if ! command -v npm > /dev/null; then
+        npm=$PWD/.venv/bin/npm
+        pip_install --no-deps --require-hashes -r deploy/node.lock || explain Node.js
+    fi
+    log_start=$(($(wc -l < $log) + 1))
+    (cd service/web && PATH="$PWD/../../.venv/bin:$PATH" "$npm" ci) < /dev/null &>> $log && return
+    if logged 'EINTEGRITY'; then fail "The download of a library for the pages is damaged: its hash is not the one in service/web/package-lock.json. Run it again."; fi
+    if logged 'ENOSPC'; then fail "The disk is full while installing the pages' libraries ($PWD). Make room, then run it again."; fi
+    if logged 'ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN'; then
+        fail "npm cannot reach its package registry while installing the pages' libraries: check the connection, then run it again: what is already installed is kept."
+    fi
+    fail "npm cannot install the pages' libraries: $(last_log | sed -nE 's/^npm (error|ERR!) //p' | head -n 1). The whole log: $PWD/$log"
 }
 
 # Complete, of the wanted Python, and made in this place: scripts in a moved or copied .venv would run the old checkout.

@@ -42,6 +42,12 @@ class Checkout:
         (self.root / "backend.py").write_text(BACKEND.format(here=str(Path(__file__).parent)))
         self.lock("torch.lock", wheel(self.wheels, "tinytorch", {"tinytorch.py": "weights = 1\n"}))
         self.lock("requirements.lock", wheel(self.wheels, "tinydep", {"tinydep.py": ""}))
+        npm = "def main():\n    print('npm of a package', flush=True)\n"
+        self.lock("node.lock", wheel(self.wheels, "tinynode", {"tinynode.py": npm}, "[console_scripts]\nnpm = tinynode:main\n"))
+        self.web = self.root / "service" / "web"
+        self.web.mkdir(parents=True)
+        (self.web / "package-lock.json").write_text("{}")
+        self.fake("npm", 'echo "npm $*" >> called')
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "RATCHET_", "PYTHON"))}
         self.env |= {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
@@ -99,10 +105,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     done = checkout.run("up", "--setup-only")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line for line in done.stdout.splitlines() if line.startswith("Installing")] == [
-        "Installing torch (1/3) …",
-        "Installing 1 packages (2/3) …",
-        "Installing ratchet (3/3) …",
+        "Installing torch (1/4) …",
+        "Installing 1 packages (2/4) …",
+        "Installing ratchet (3/4) …",
+        "Installing the pages' libraries (4/4) …",
     ]
+    assert (checkout.web / "called").read_text() == "npm ci\n"
     return checkout
 
 
@@ -158,6 +166,34 @@ def test_damaged_download(checkout: Checkout) -> None:
     assert checkout.run("up", "--setup-only").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("npm error code EINTEGRITY", "The download of a library for the pages is damaged"),
+        ("npm error code ENOTFOUND", "npm cannot reach its package registry"),
+        ("npm error nospc ENOSPC: no space left on device", "The disk is full while installing the pages' libraries"),
+        ("npm error Cannot read a lock", "npm cannot install the pages' libraries: Cannot read a lock. The whole log: "),
+    ],
+)
+def test_libraries_of_the_pages_that_do_not_come(checkout: Checkout, said: str, expected: str) -> None:
+    checkout.fake("npm", f"echo '{said}' >&2; exit 1")
+    assert checkout.error().startswith(expected)
+
+
+def test_without_npm_it_comes_with_a_package(checkout: Checkout, tmp_path: Path) -> None:
+    everything = tmp_path / "everything"
+    everything.mkdir()
+    for folder in reversed(os.environ["PATH"].split(":")):
+        for program in Path(folder).glob("*"):
+            if program.name not in ("node", "npm"):
+                (everything / program.name).unlink(missing_ok=True)
+                (everything / program.name).symlink_to(program)
+    (checkout.bin / "npm").unlink()
+    done = checkout.run("up", "--setup-only", PATH=f"{checkout.bin}:{everything}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "npm of a package" in (checkout.root / ".venv/setup.log").read_text()
+
+
 def test_second_run_is_quick_and_changes_nothing(installed: Checkout) -> None:
     before, start = installed.state(), time.monotonic()
     done = installed.run("up", "--setup-only")
@@ -199,7 +235,7 @@ def test_tests_run_without_a_browser_and_a_compiler(installed: Checkout) -> None
 
 def test_changed_lock_installs_again(installed: Checkout) -> None:
     installed.lock("requirements.lock", wheel(installed.wheels, "tinynew", {"tinynew.py": ""}))
-    assert "Installing torch (1/3) …" in installed.run("up", "--setup-only").stdout
+    assert "Installing torch (1/4) …" in installed.run("up", "--setup-only").stdout
     assert list(installed.root.glob(".venv/lib/*/site-packages/tinynew.py"))
 
 
