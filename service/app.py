@@ -23,8 +23,9 @@ from learner.pretrain.pretrainer import Pretrainer
 from learner.release import standing
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
-from service import chat, completions, conversations, feedback, me, pages, people
+from service import chat, completions, conversations, feedback, health, me, people, report_link, site
 from service.api import api_routes
+from service.assets import load_assets
 from service.auth import Gatekeeper, operator_key
 from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
@@ -127,7 +128,8 @@ async def _learn_once_ready(context: Context, fleet: Fleet, scheduler: Scheduler
 
 
 def create_app(home: Path, config: Config) -> Litestar:
-    """The service as an ASGI application; its parts live as long as it runs."""
+    """The service as an ASGI application; its parts live as long as it runs. Raises `AssetsError`."""
+    assets = load_assets()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -145,10 +147,13 @@ def create_app(home: Path, config: Config) -> Litestar:
             *conversations.HANDLERS,
             *me.HANDLERS,
             *people.HANDLERS,
-            *pages.HANDLERS,
+            *health.HANDLERS,
+            *site.HANDLERS,
+            *report_link.PAGES,
             api_routes(lambda: app.state.parts.gatekeeper),
         ],
-        dependencies={name: part(name) for name in Parts.__dataclass_fields__},
+        dependencies={name: part(name) for name in Parts.__dataclass_fields__}
+        | {"assets": Provide(lambda: assets, sync_to_thread=False)},
         middleware=[BodyTimeout(config.server.body_timeout_s)],
         lifespan=[lifespan],
         exception_handlers={Exception: respond},

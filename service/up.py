@@ -23,9 +23,9 @@ from service.app import create_app
 from service.auth import operator_key
 from service.chat import Chat
 from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, ServerSettings, models_dir, streams_s
+from service.health import Readiness
 from service.listen import listen
 from service.lock import InUseError, hold
-from service.pages import Readiness
 from service.starting import Stages
 from storage.archive import DATABASE
 from storage.migrate import NewerSchemaError, migrate

@@ -22,8 +22,8 @@ def chromium() -> str:
 
 
 @contextmanager
-def page_at(url: str, **options: object) -> Iterator[Page]:
-    """A fresh browser with the page open. Afterwards: it said nothing bad and asked nobody else."""
+def page_at(url: str, path: str = "", **options: object) -> Iterator[Page]:
+    """A fresh browser with the page open, or another one of its site. Afterwards: it said nothing bad and asked nobody else."""
     complaints: list[str] = []
     elsewhere: list[str] = []
     with sync_playwright() as playwright:
@@ -33,9 +33,9 @@ def page_at(url: str, **options: object) -> Iterator[Page]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "request",
-            lambda request: elsewhere.append(request.url) if not request.url.startswith((url, "data:")) else None,
+            lambda request: elsewhere.append(request.url) if not request.url.startswith((url, "data:", f"blob:{url}")) else None,
         )
-        page.goto(url)
+        page.goto(url + path)
         yield page
         browser.close()
     assert [line for line in complaints if NETWORK_NOISE not in line] == []

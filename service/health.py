@@ -1,30 +1,14 @@
-"""The chat page, its two files, and whether the service lives and is ready."""
+"""Whether the service lives, and whether people can be answered."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from litestar import MediaType, Request, Response, get
+from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.static_files import create_static_files_router
 from msgspec import Struct
 
-from service.auth import COOKIE, new_cookie
 from service.chat import Chat
 from service.fleet import Fleet
 from service.supervisor import EngineState
-
-WEB = Path(__file__).parent / "web"
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class Readiness(Struct, frozen=True):
@@ -38,13 +22,6 @@ class Readiness(Struct, frozen=True):
     since_s: float = 0.0
     detail: str | None = None
     took_s: dict[str, float] = {}
-
-
-@get("/", media_type=MediaType.HTML)
-async def chat_page(request: Request) -> Response[bytes]:  # type: ignore[type-arg]
-    """The chat. A browser that comes for the first time gets the cookie that names its person."""
-    fresh = [] if request.cookies.get(COOKIE) else [new_cookie()]
-    return Response((WEB / "chat.html").read_bytes(), media_type=MediaType.HTML, headers=HEADERS, cookies=fresh)
 
 
 @get("/health/live")
@@ -65,9 +42,4 @@ async def ready(fleet: NamedDependency[Fleet], chat: NamedDependency[Chat]) -> R
     return Response(Readiness(False, waiting_for, start.since_s, detail, start.took_s), status_code=503)
 
 
-HANDLERS: list[Any] = [
-    chat_page,
-    live,
-    ready,
-    create_static_files_router("/web", [WEB], cache_control=None, opt={"exclude_from_auth": True}),
-]
+HANDLERS = [live, ready]

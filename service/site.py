@@ -1,0 +1,106 @@
+"""The pages: the chat for people, the console for operators. Each is a template filled in the reader's language.
+
+What pages show of data their modules ask `/v1` and `/api` for, as any program may.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import MediaType, Request, Response, get
+from litestar.datastructures import Cookie
+from litestar.handlers import HTTPRouteHandler
+from markupsafe import Markup
+from msgspec import Struct
+
+from service.assets import show_asset
+from service.auth import COOKIE, new_cookie
+from service.languages import LANGUAGES, choose_language, messages_of
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+THEMES = ("light", "dark")
+THEME_COOKIE = "ratchet_theme"  # set by the page where its reader chose one
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "web" / "pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+class Page(Struct, frozen=True):
+    """`areas` name the messages that it shows."""
+
+    path: str
+    template: str
+    areas: tuple[str, ...]
+
+
+def _console(path: str, name: str, *areas: str) -> Page:
+    return Page(f"/console{path}", f"console/{name}.html", ("base", "console", *(areas or (name,))))
+
+
+CHAT = Page("/", "chat.html", ("base", "chat"))
+CONSOLE = (
+    _console("", "overview", "overview", "cycles", "traffic"),
+    _console("/cycles", "cycles"),
+    _console("/cycles/{id:int}", "cycle", "cycles"),
+    _console("/adapters", "adapters", "adapters", "compare", "cycles"),
+    _console("/adapters/{id:str}", "adapter", "adapters", "compare", "traffic", "overview", "cycles"),
+    _console("/data", "data"),
+    _console("/suites", "suites", "suites", "compare"),
+    _console("/policy", "policy"),
+    _console("/people", "people"),
+    _console("/audit", "audit"),
+    _console("/engine", "engine"),
+)
+
+
+def render(page: Page, request: Request) -> str:  # type: ignore[type-arg]
+    """The page as HTML, in the language and the theme of the one who asks."""
+    language = choose_language(request.cookies, request.headers.get("accept-language", ""))
+    messages = messages_of(page.areas, language)
+    theme = request.cookies.get(THEME_COOKIE, "")
+
+    def t(key: str, **places: object) -> str:
+        return messages[key].format(**places)
+
+    return TEMPLATES.get_template(page.template).render(
+        t=t,
+        path=page.path,
+        language=language,
+        languages=LANGUAGES,
+        theme=theme if theme in THEMES else "",
+        id=str(request.path_params.get("id", "")),
+        messages=Markup(msgspec.json.encode(messages).decode().replace("<", "\\u003c")),  # it stands within a script element
+    )
+
+
+def _handler(page: Page) -> HTTPRouteHandler:
+    @get(page.path, media_type=MediaType.HTML, include_in_schema=False, name=page.template)
+    async def show(request: Request) -> Response[str]:  # type: ignore[type-arg]
+        return Response(render(page, request), headers=HEADERS, media_type=MediaType.HTML, cookies=_cookies(page, request))
+
+    return show
+
+
+def _cookies(page: Page, request: Request) -> list[Cookie]:  # type: ignore[type-arg]
+    """A browser that comes to the chat for the first time gets the cookie that names its person."""
+    return [new_cookie()] if page is CHAT and not request.cookies.get(COOKIE) else []
+
+
+HANDLERS: list[Any] = [*map(_handler, (CHAT, *CONSOLE)), show_asset]
