@@ -21,6 +21,7 @@ from learner.engine import Completion, EngineError, Usage
 from learner.engines import Engines
 from learner.policy import Breach
 from service.auth import Gatekeeper
+from service.compare import COMPARE, can_compare, is_compared
 from service.config import ServerSettings
 from service.guard import POLICY, Guard, refusal
 from service.limits import Limits
@@ -72,10 +73,13 @@ class Chat:
         self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
         self._asking: set[asyncio.Task[Any]] = set()  # that wait for the engine
 
-    async def answer(self, request: ChatRequest, person: Person, left: Left = never) -> Response[Answer] | Stream:
+    async def answer(
+        self, request: ChatRequest, person: Person, left: Left = never, compares: bool = False
+    ) -> Response[Answer] | Stream:
         """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token.
 
-        The engine stops when the client has `left`: what a stream has said by then is kept, a plain answer is not.
+        The engine stops when the client has `left`: what a stream has said by then is kept, a plain answer is not. A client
+        that `compares` is told where this answer is one to be compared.
         """
         if self.closing:
             raise Problem("not_ready", "the service is ending: ask again when it is back")
@@ -87,6 +91,8 @@ class Chat:
             headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
             if refused is not None:
                 return await self._refused(request, turn, refusal(refused), headers)
+            if compares and request.store is not False and is_compared(turn.id, self._settings.compare_share):
+                headers[COMPARE] = "1"
             body, store = self._engine_body(request, turn), request.store is not False
             if not request.stream:
                 whole = place.task = self._stoppable(self._keep(self._engine_answer(turn, body, store)))
@@ -282,7 +288,8 @@ async def complete(
     gatekeeper: NamedDependency[Gatekeeper],
 ) -> Response[Answer] | Stream:
     """An answer of the live model, or of a pinned version."""
-    return await chat.answer(data, await gatekeeper.person(request), partial(_disconnected, request))
+    left = partial(_disconnected, request)
+    return await chat.answer(data, await gatekeeper.person(request), left, can_compare(request.headers))
 
 
 async def _disconnected(request: Request) -> None:  # type: ignore[type-arg]

@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import expect
 
+from service.config import Config
 from storage import conversations, feedback
 from storage.records import FeedbackKind, MessageStatus
 from tests.conftest import Service
@@ -15,6 +17,12 @@ from tests.e2e.browser import page_at
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
 ANSWER_MS = 120_000
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    """No answer is asked for twice, by chance, to be compared."""
+    return replace(config, server=replace(config.server, compare_share=0.0))
 
 
 def said(service: Service, completion_id: str) -> dict[FeedbackKind, Any]:

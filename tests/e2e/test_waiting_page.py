@@ -18,7 +18,7 @@ QUESTION = "How big is a whale?"
 @pytest.mark.browser
 def test_the_page_waits_for_the_engine_with_what_is_typed(tmp_path: Path) -> None:
     model_dir = make_tiny_model(tmp_path / "model")
-    with scripted_chat() as engine, run_service(tmp_path, config_for(engine.url, model_dir)) as service:
+    with scripted_chat() as engine, run_service(tmp_path, config_for(engine.url, model_dir, compare_share=0.0)) as service:
         engine.loading = True
         while service.request("GET", "/health/ready")[0] == 200:
             pass
