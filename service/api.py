@@ -17,33 +17,42 @@ from learner.evaluate.scoring import score_baseline
 from learner.preview import Preview, preview
 from learner.schedule import Scheduler
 from learner.train.methods import check_method
-from service import data, datasets, documents, events, lineage, policy, pretrain, releases, reports, review, stats, suites
+from service import (
+    ask,
+    audits,
+    data,
+    datasets,
+    directory,
+    disk,
+    documents,
+    engines,
+    events,
+    held,
+    lineage,
+    messages,
+    minutes,
+    moves,
+    policy,
+    portable,
+    pretrain,
+    releases,
+    report_link,
+    reports,
+    review,
+    scores,
+    stats,
+    status,
+    suites,
+    training,
+    votes,
+)
 from service.auth import Gatekeeper, new_key, sha256
 from service.clock import Clock
-from service.fleet import Fleet
-from service.paging import LIMIT, Limit, Page, page
 from service.people import OPERATOR_HANDLERS
 from service.problem import Problem
-from service.router import Router
-from service.supervisor import EngineState
-from storage import adapters, audit, cycles, feedback, people
+from storage import adapters, cycles, people
 from storage.database import Database
-from storage.feedback import EvidenceCount
-from storage.records import Adapter, ApiKey, AuditEntry, Cycle, Person, Stage, new_id
-
-
-class Status(Struct, frozen=True):
-    """The loop at a glance."""
-
-    engine: EngineState  # of the engine that is best off
-    engine_urls: list[str]
-    engine_restarts: int  # of all engines
-    live: str
-    previous: str | None
-    model_dir: str
-    home: str
-    evidence: EvidenceCount  # new since the last cycle that used any
-    cycle: Cycle | None  # the one that runs
+from storage.records import Adapter, ApiKey, Cycle, Person, Stage, new_id
 
 
 class CycleReport(Struct, frozen=True):
@@ -77,31 +86,6 @@ class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
 
 
-@get("/status")
-async def status(
-    context: NamedDependency[Context],
-    fleet: NamedDependency[Fleet],
-    router: NamedDependency[Router],
-    database: NamedDependency[Database],
-) -> Status:
-    async def look(connection: AsyncConnection) -> tuple[EvidenceCount, Cycle | None]:
-        fresh = await feedback.count_evidence(connection, await cycles.last_watermark(connection))
-        return fresh, await cycles.select_running(connection)
-
-    evidence, running = await database.read(look)
-    return Status(
-        engine=fleet.state,
-        engine_urls=fleet.urls,
-        engine_restarts=fleet.restarts,
-        live=router.live,
-        previous=router.previous,
-        model_dir=str(context.model_dir),
-        home=str(context.home),
-        evidence=evidence,
-        cycle=running,
-    )
-
-
 @post("/cycles", status_code=202)
 async def start_cycle(scheduler: NamedDependency[Scheduler], data: JSONBody[CycleRequest | None] = None) -> Cycle:
     """Begins a cycle now."""
@@ -126,9 +110,12 @@ async def preview_cycle(
 
 
 @get("/cycles")
-async def list_cycles(database: NamedDependency[Database], limit: FromQuery[int] = 50) -> list[Cycle]:
-    """Newest first."""
-    return await database.read(lambda connection: cycles.select_cycles(connection, min(max(limit, 1), 1000)))
+async def list_cycles(
+    database: NamedDependency[Database], limit: FromQuery[int] = 50, before: FromQuery[int | None] = None
+) -> list[Cycle]:
+    """Newest first; of those before the cycle `before`, where one is named."""
+    until = None if before is None else before - 1
+    return await database.read(lambda connection: cycles.select_cycles(connection, min(max(limit, 1), 1000), until))
 
 
 @get("/cycles/{cycle_id:int}")
@@ -154,6 +141,16 @@ async def cancel_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
     return cancelled
 
 
+@post("/cycles/{cycle_id:int}/resume", status_code=202)
+async def resume_cycle(cycle_id: FromPath[int], scheduler: NamedDependency[Scheduler]) -> Cycle:
+    """Has a cycle that failed go on from its last saved stage: one that got as far as a dataset, and whose evidence no other
+    cycle has used up since. Refused (409) where it cannot, with the reason."""
+    try:
+        return await scheduler.resume(cycle_id)
+    except LookupError as error:
+        raise Problem("not_found", f"there is {error}", "cycle_id") from error
+
+
 @post("/baseline", status_code=200)
 async def baseline(context: NamedDependency[Context]) -> dict[str, bool]:
     """Returns once base is scored on the frozen suites; otherwise the first cycle does it."""
@@ -173,18 +170,6 @@ async def load_adapter(name: FromPath[str], database: NamedDependency[Database],
     found = await database.read(lambda connection: lineage.known_adapter(connection, name))
     await release.load(context, name)
     return found
-
-
-@get("/audit")
-async def list_audit(database: NamedDependency[Database], limit: FromQuery[int] = 100) -> list[AuditEntry]:
-    """Who did what, newest first."""
-    return await database.read(lambda connection: audit.select_audit(connection, min(max(limit, 1), 1000)))
-
-
-@get("/people")
-async def list_people(database: NamedDependency[Database], after: FromQuery[str] = "", limit: Limit = LIMIT) -> Page[Person]:
-    """Everybody who was ever here and is not forgotten, by id."""
-    return page(await database.read(lambda connection: people.select_people(connection, limit + 1, after)), limit)
 
 
 @post("/people", status_code=201)
@@ -213,9 +198,12 @@ async def move_clock(data: JSONBody[ClockMove], clock: NamedDependency[Clock]) -
 def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
     """All routes under `/api`, behind the operator's key."""
     handlers = [
-        status, start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, baseline, list_adapters, load_adapter,
-        list_audit, list_people, add_person, move_clock, *data.HANDLERS, *documents.HANDLERS, *stats.HANDLERS, *datasets.HANDLERS,
+        start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, resume_cycle, baseline, list_adapters, load_adapter,
+        add_person, move_clock, *audits.HANDLERS, *directory.HANDLERS, *held.HANDLERS, *disk.HANDLERS, *minutes.HANDLERS,
+        *data.HANDLERS, *documents.HANDLERS, *stats.HANDLERS, *datasets.HANDLERS,
         *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *pretrain.HANDLERS, *reports.HANDLERS, *events.HANDLERS,
-        *releases.HANDLERS, *suites.HANDLERS, *OPERATOR_HANDLERS,
+        *releases.HANDLERS, *suites.HANDLERS, *OPERATOR_HANDLERS, *status.HANDLERS, *votes.HANDLERS, *messages.HANDLERS,
+        *scores.HANDLERS, *moves.HANDLERS, *ask.HANDLERS, *portable.HANDLERS, *engines.HANDLERS, *training.HANDLERS,
+        *report_link.HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

@@ -18,10 +18,10 @@ from service.uploads import save
 from storage import audit
 from storage.database import Database
 from storage.interchange.incoming import FileError, Imported, ImportLayout, import_file
-from storage.interchange.outgoing import ExportLayout, export
+from storage.interchange.outgoing import ARRAYS, ExportLayout, export
 
 MAX_IMPORT_BYTES = 256_000_000  # of a file: an array is read into memory whole
-JSON_LINES = "application/x-ndjson"
+JSON, JSON_LINES = "application/json", "application/x-ndjson"
 
 
 @get("/data/export")
@@ -31,10 +31,10 @@ async def export_data(
     clock: NamedDependency[Callable[[], float]],
     everyone: FromQuery[bool] = False,
 ) -> Stream:
-    """One JSON object a line, sent as it is read; of people who consent, or of `everyone`."""
+    """One JSON object a line, or an array where the layout is one, sent as it is read; of people who consent, or of `everyone`."""
     whose = "everyone" if everyone else "people who consent"
     await note(database, clock(), "data.export", layout, f"conversations of {whose}")
-    return Stream(export(database, layout, everyone=everyone), media_type=JSON_LINES)
+    return Stream(export(database, layout, everyone=everyone), media_type=JSON if layout in ARRAYS else JSON_LINES)
 
 
 @post("/data/import", status_code=200, request_max_body_size=MAX_IMPORT_BYTES)

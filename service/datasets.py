@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tarfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner.context import Context
 from learner.rows import read_rows
 from service.auth import operator_key, sha256
+from service.downloads import TAR, read_out
 from service.problem import Problem
 from storage import audit, datasets
 from storage.artifacts import ArtifactError
@@ -26,9 +27,7 @@ from storage.database import Database
 from storage.records import Dataset, DatasetRow
 
 MAX_LISTED = 1000
-CHUNK_BYTES = 1 << 18
 MIN_PREFIX = 6  # characters of an id that are enough to name it, where no other begins with them
-TAR = "application/x-tar"
 
 
 class Contents(Struct, frozen=True):
@@ -84,7 +83,7 @@ async def export_dataset(
     await context.database.write(
         lambda connection: audit.insert_audit(connection, "operator", "dataset.export", dataset.id, detail, at_s)
     )
-    return Stream(_read(tar), media_type=TAR)
+    return Stream(read_out(tar), media_type=TAR)
 
 
 async def _find(connection: AsyncConnection, beginning: str) -> Dataset:
@@ -117,12 +116,6 @@ def _pack(
         return (folder / "tar").open("rb")
     finally:
         shutil.rmtree(folder)
-
-
-async def _read(stream: BinaryIO) -> AsyncIterator[bytes]:
-    with stream:
-        while chunk := await asyncio.to_thread(stream.read, CHUNK_BYTES):
-            yield chunk
 
 
 HANDLERS = [list_datasets, show_dataset, export_dataset]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from litestar import MediaType, get
+from typing import Any
+
+from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from learner.context import Context
 from learner.report.document import Report
+from learner.report.language import LANGUAGES
+from learner.report.markup import POLICY
 from learner.report.matrix import read_transfer
 from learner.report.write import read_page, read_report
 from learner.transfer import Transfer
+from service.languages import choose_language
 from service.problem import Problem
+
+HEADERS = {  # the page loads nothing, and its styles are its own
+    "content-security-policy": f"{POLICY}; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "vary": "accept-language, cookie",
+}
 
 
 @get("/transfer")
@@ -30,12 +43,23 @@ async def show_report(cycle_id: FromPath[int], context: NamedDependency[Context]
 
 
 @get("/cycles/{cycle_id:int}/report.html", media_type=MediaType.HTML)
-async def show_page(cycle_id: FromPath[int], context: NamedDependency[Context]) -> str:
-    """The same as one page with plots, which needs nothing from anywhere."""
+async def show_page(
+    cycle_id: FromPath[int], context: NamedDependency[Context], request: Request[Any, Any, Any], lang: FromQuery[str] = ""
+) -> Response[str]:
+    """The same as one page with plots, which needs nothing from anywhere; in the language `lang`, or else the reader's own."""
+    return await answer_page(context, cycle_id, request, lang)
+
+
+async def answer_page(context: Context, cycle_id: int, request: Request[Any, Any, Any], lang: str = "") -> Response[str]:
+    """The page of a cycle's report, for whoever may read it. Raises `Problem` for no such cycle or language."""
+    language = lang or choose_language(request.cookies, request.headers.get("accept-language", ""))
+    if language not in LANGUAGES:
+        raise Problem("invalid_request", f"lang is {lang!r}, expected one of {', '.join(LANGUAGES)}")
     try:
-        return await read_page(context, cycle_id)
+        page = await read_page(context, cycle_id, language)
     except LookupError as error:
         raise Problem("not_found", f"there is {error}") from error
+    return Response(page, media_type=MediaType.HTML, headers=HEADERS | {"content-language": language})
 
 
 HANDLERS = [show_transfer, show_report, show_page]

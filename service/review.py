@@ -8,8 +8,8 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
-from msgspec import Struct
+from litestar.params import FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.paging import LIMIT, After, Limit
@@ -34,17 +34,18 @@ class HeldPage(Struct, frozen=True):
 
 
 class Word(Struct, frozen=True, forbid_unknown_fields=True):
-    """An operator's decision about one message, or about all of a cluster."""
+    """An operator's decision about one message, or about all of a cluster; null takes one back. The audit keeps the reason."""
 
-    decision: Decision
+    decision: Decision | None
     message_id: str | None = None
     cluster: str | None = None
+    reason: Annotated[str, Meta(max_length=500)] = ""
 
 
 class Decided(Struct, frozen=True):
     """How many answers the decision is about."""
 
-    decision: Decision
+    decision: Decision | None
     answers: int
 
 
@@ -54,11 +55,12 @@ async def list_held(
     shown: Annotated[ReviewState, QueryParameter(name="state")] = ReviewState.PENDING,
     after: After = None,
     limit: Limit = LIMIT,
+    reason: FromQuery[str | None] = None,
 ) -> HeldPage:
-    """A page of what was held back, newest first."""
+    """A page of what was held back, newest first; for one of the reasons that `/api/data/held` counts, or any."""
     decision = None if shown is ReviewState.PENDING else Decision(shown)
     try:
-        found = await database.read(lambda connection: reviews.select_held(connection, decision, limit + 1, after))
+        found = await database.read(lambda connection: reviews.select_held(connection, decision, limit + 1, after, reason))
     except LookupError as error:
         raise Problem("not_found", f"there is {error.args[0]}", "after") from error
     return HeldPage(found[:limit], len(found) > limit)
@@ -66,7 +68,7 @@ async def list_held(
 
 @post("/data/review", status_code=200)
 async def decide(data: JSONBody[Word], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]) -> Decided:
-    """Accepts what may teach after all, whatever held it back, or rejects it for good."""
+    """Accepts what may teach after all, whatever held it back, or rejects it for good; or lets it wait again."""
     subject = data.message_id or data.cluster
     if not subject or (data.message_id and data.cluster):
         raise Problem("invalid_request", "expected either a message_id or a cluster, and neither of them empty")
@@ -74,7 +76,9 @@ async def decide(data: JSONBody[Word], database: NamedDependency[Database], cloc
 
     async def write(connection: AsyncConnection) -> int:
         count = await select(connection, subject, data.decision, clock())
-        await audit.insert_audit(connection, "operator", f"review.{data.decision}", subject, f"{count} answers", clock())
+        action = f"review.{data.decision or 'undone'}"
+        detail = f"{count} answers: {data.reason}" if data.reason else f"{count} answers"
+        await audit.insert_audit(connection, "operator", action, subject, detail, clock())
         return count
 
     try:

@@ -76,6 +76,7 @@ class Supervisor:
         self.state = EngineState.STOPPED
         self.restarts = 0  # starts after the first
         self.problem = ""  # why the last start or run ended, with the end of the log
+        self._since = time.monotonic()  # when it came to its state
         self._command = command or (lambda port: engine_command(settings, model_dir.resolve(), port))
         self._adapters = adapters
         self._is_ours = at is None
@@ -88,6 +89,18 @@ class Supervisor:
         self._warden: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._decided = asyncio.Event()  # ready or failed
+
+    @property
+    def in_state_s(self) -> float:
+        """How long it has been in the state that it is in."""
+        return time.monotonic() - self._since
+
+    async def progress(self) -> Progress | None:
+        """What the engine is doing; None where it does not say."""
+        try:
+            return await self._member.engine.progress()
+        except EngineError:
+            return None
 
     @property
     def pid(self) -> int | None:
@@ -227,6 +240,8 @@ class Supervisor:
 
     def _become(self, state: EngineState) -> None:
         logger.info("the engine at %s is %s", self.url, state)
+        if state != self.state:
+            self._since = time.monotonic()
         self.state = state
         if state == EngineState.READY:
             self.stages.done()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ from storage.records import AdapterState, CanaryState, CanaryStep
 from tests.learner.ended import two_cycles
 from tests.learner.tiny import RANK, save_model
 from tests.learner.world import Talker, learner
-from tests.service.command_line import serve
+from tests.service.command_line import Served, serve
 
 
 async def tried(connection: AsyncConnection) -> None:
@@ -42,8 +44,8 @@ async def tried(connection: AsyncConnection) -> None:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command line beside a service of these routes, where two cycles have ended; the second has its report."""
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A service of these routes, where two cycles have ended; the second has its report."""
     model_dir, base, contexts = save_model(tmp_path / "model", seed=1), tmp_path / "base", list[Context]()
     make_zero_adapter(model_dir, base, RANK)
     (tmp_path / "home").mkdir()
@@ -64,8 +66,13 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     routes = Router("/api", route_handlers=reports.HANDLERS)
     app = Litestar([routes], dependencies=provided, lifespan=[lifespan], exception_handlers={Exception: respond})
     with serve(app) as served:
-        monkeypatch.setenv("RATCHET_URL", served.url)
-        yield
+        yield served
+
+
+@pytest.fixture
+def operator(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line beside it."""
+    monkeypatch.setenv("RATCHET_URL", served.url)
 
 
 def test_reports_and_the_matrix_are_printed(operator: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,10 +107,31 @@ def test_reports_and_the_matrix_are_printed(operator: None, tmp_path: Path, caps
     assert json.loads(capsys.readouterr().out)["slices"] == [1, 2]
 
 
+def test_the_page_is_in_the_language_that_is_asked_for_or_else_the_readers(served: Served) -> None:
+    def page(query: str = "", accepted: str = "") -> tuple[int, str, str]:
+        request = urllib.request.Request(f"{served.url}/api/cycles/2/report.html{query}", headers={"Accept-Language": accepted})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert "script-src" not in answer.headers["content-security-policy"]
+                return answer.status, answer.headers["content-language"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, "", error.read().decode()
+
+    assert page()[1:] == page("?lang=en", "ru")[1:]
+    status, language, text = page(accepted="ru-RU,ru;q=0.9,en;q=0.8")
+    assert (status, language) == (200, "ru") and "Цикл 2: " in text and page("?lang=ru", "en") == (status, language, text)
+    status, _, text = page("?lang=xx")
+    assert status == 400 and "lang is 'xx', expected one of en, ru" in text
+
+
 def test_what_is_not_there_is_told_in_one_line(operator: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command, told in (
         (["cycle", "report", "9"], "ratchet: there is no cycle 9\n"),
-        (["cycle", "report", "2", "--html", str(tmp_path / "nowhere" / "x.html")], "ratchet: cannot write '"),
+        (
+            ["cycle", "report", "2", "--html", str(tmp_path / "nowhere" / "x.html")],
+            f"ratchet: {tmp_path}/nowhere/x.html cannot be written (No such file",
+        ),
     ):
         with pytest.raises(SystemExit) as ended:
             main(command)
