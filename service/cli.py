@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 
 from learner.model import ModelError
+from service.assets import AssetsError
 from service.client import ClientError
 from service.commands import (
     adapters,
     backup,
     bench,
+    completion,
+    config,
     cycles,
     data,
+    doctor,
     evaluate,
     gate,
     model,
     people,
     policy,
     pretrain,
-    release,
     simulate,
+    status,
     up,
 )
+from service.commands.overview import Overview
+from service.commands.parser import Parser
 from service.commands.terminal import Failure
 from service.config import ConfigError
 
-FAMILIES = (
-    up,
-    cycles,
-    adapters,
-    release,
-    people,
-    data,
-    simulate,
-    evaluate,
-    gate,
-    policy,
-    pretrain,
-    model,
-    backup,
-    bench,
-)  # in the order in which help shows them
+FAMILIES = {
+    "Run it": (up, doctor, status, config, model, backup),
+    "Learn and judge": (cycles, adapters, evaluate, gate, pretrain),
+    "People, data and rules": (people, data, policy),
+    "Measure": (simulate, bench),
+    "Command line": (completion,),
+}  # by heading, in the order in which help shows them
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse."""
-    arguments = _parser().parse_args(argv)
+    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse; 130 for Ctrl-C."""
+    arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (Failure, ClientError, ConfigError, ModelError) as error:
+        sys.stdout.flush()
+    except (Failure, ClientError, ConfigError, ModelError, AssetsError) as error:
         print(f"ratchet: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # who read the output, like `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ratchet", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in FAMILIES:
-        family.add(commands)
-    return parser
+def parser() -> Overview:
+    """The whole command line, as it is declared by its families."""
+    whole = Overview()
+    commands = whole.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    for heading, families in FAMILIES.items():
+        before = set(commands.choices)
+        for family in families:
+            family.add(commands)
+        whole.headings[heading] = [name for name in commands.choices if name not in before]
+    return whole
 
 
 if __name__ == "__main__":

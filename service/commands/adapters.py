@@ -6,7 +6,11 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from rich.table import Table
+
 from service.client import Client
+from service.commands import adapter_files, side_by_side, trials
+from service.commands.tables import table, when
 from service.commands.terminal import Commands, command, group, show
 
 WORDS = {
@@ -17,29 +21,33 @@ WORDS = {
 
 def add(commands: Commands) -> None:
     adapters = group(commands, "adapters", "versions of the model")
-    command(adapters, "list", _adapters_list, "versions, newest first", json=True)
-    one = command(adapters, "show", _adapters_show, "what a version was made of and judged by, back to base", json=True)
-    one.add_argument("name")
-    back = command(adapters, "rollback", _adapters_rollback, "return to the version before the live one", json=True)
+    command(adapters, "list", _list, "versions, newest first", json=True)
+    one = command(adapters, "show", _show, "what a version was made of and judged by, back to base", json=True)
+    one.add_argument("name", metavar="NAME")
+    side_by_side.add_to(adapters)
+    trials.add_to(adapters)
+    back = command(adapters, "rollback", _roll_back, "return to the version before the live one", json=True)
     back.add_argument("--to", metavar="NAME", help="a retired version to return to instead")
     for word, about in WORDS.items():
-        said = command(adapters, word, _adapters_say, about, json=True)
-        said.add_argument("name")
+        said = command(adapters, word, _say, about, json=True)
+        said.add_argument("name", metavar="NAME")
         said.add_argument("--reason", required=True, help="why, for the audit log")
         said.set_defaults(word=word)
+    adapter_files.add_to(adapters)
 
 
-def _adapters_list(arguments: argparse.Namespace) -> None:
+def _list(arguments: argparse.Namespace) -> None:
     with Client() as client:
-        found = client.get("/api/adapters")
-        show(
-            arguments,
-            found,
-            lambda rows: [f"{row['name']:<16} {row['state']:<10} from {row['parent'] or '-'}" for row in rows],
-        )
+        show(arguments, client.get("/api/adapters"), _table)
 
 
-def _adapters_show(arguments: argparse.Namespace) -> None:
+def _table(found: list[dict[str, Any]]) -> list[Table]:
+    columns = ("version", "state", "from", "cycle", "made")
+    rows = [(one["name"], one["state"], one["parent"], one["cycle_id"], when(one["created_at_s"])) for one in found]
+    return [table(columns, rows, right=["cycle"])]
+
+
+def _show(arguments: argparse.Namespace) -> None:
     with Client() as client:
         show(arguments, client.get(f"/api/adapters/{quote(arguments.name, safe='')}"), _chain_lines)
 
@@ -69,13 +77,13 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
-def _adapters_rollback(arguments: argparse.Namespace) -> None:
+def _roll_back(arguments: argparse.Namespace) -> None:
     with Client() as client:
         moved = client.post("/api/adapters/rollback", {"to": arguments.to} if arguments.to else None)
         show(arguments, moved, lambda row: [f"live: {row['adapter']} (before: {row['previous']})"])
 
 
-def _adapters_say(arguments: argparse.Namespace) -> None:
+def _say(arguments: argparse.Namespace) -> None:
     with Client() as client:
         done = client.post(f"/api/adapters/{quote(arguments.name, safe='')}/{arguments.word}", {"reason": arguments.reason})
         show(arguments, done, lambda row: [f"{row['name']} is {row['state']}"])

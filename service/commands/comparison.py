@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from service.client import TRANSFER_TIMEOUT_S, Client
 from service.commands.junit import write_junit
-from service.commands.terminal import Commands, command, show, writing
+from service.commands.terminal import Commands, command, show, waiting, writing
 
 EXITS = {"promote": 0, "reject": 1, "inconclusive": 2}
 WORDS = {"promote": "not worse", "reject": "worse", "inconclusive": "inconclusive"}
@@ -34,7 +34,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _score(client: Client, adapter: str | None, suites: list[str]) -> Any:
-    return client.post("/api/suites/run", {"adapter": adapter, "suites": suites}, TRANSFER_TIMEOUT_S)
+    with waiting(f"scoring {adapter or 'the live version'}"):
+        return client.post("/api/suites/run", {"adapter": adapter, "suites": suites}, TRANSFER_TIMEOUT_S)
 
 
 def _scored_lines(scored: dict[str, Any]) -> list[str]:
@@ -55,11 +56,12 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.junit is not None:
         with writing(arguments.junit):
             write_junit(arguments.junit, compared)
-    show(arguments, compared, _compared_lines)
+    show(arguments, compared, compared_lines)
     sys.exit(EXITS[compared["verdict"]])
 
 
-def _compared_lines(compared: dict[str, Any]) -> list[str]:
+def compared_lines(compared: dict[str, Any]) -> list[str]:
+    """What the suites say, and the items that turned."""
     lines = [f"{compared['before']} -> {compared['after']}: {WORDS[compared['verdict']]}"]
     return lines + [line for one in compared["suites"] for line in _suite_lines(one)]
 

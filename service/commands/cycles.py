@@ -6,9 +6,12 @@ import argparse
 from typing import Any
 from urllib.parse import urlencode
 
+from rich.table import Table
+
 from learner.train.methods import METHODS
 from service.client import Client
 from service.commands import report
+from service.commands.tables import table, when
 from service.commands.terminal import Commands, command, group, show
 
 
@@ -18,6 +21,8 @@ def add(commands: Commands) -> None:
     run.add_argument("--method", help=f"the way of learning, else the settings' own: {', '.join(sorted(METHODS))}")
     run.add_argument("--corpus", default="", help="the domain or source of imported documents that alone may be learnt from")
     run.add_argument("--dry-run", action="store_true", help="only say what would be learnt, from whom, and what is missing")
+    going_on = command(cycle, "resume", _cycle_resume, "have a cycle that failed go on from its last saved stage", json=True)
+    going_on.add_argument("id", type=int)
     command(cycle, "list", _cycle_list, "cycles, newest first", json=True)
     one = command(cycle, "show", _cycle_show, "one cycle with its stages", json=True)
     one.add_argument("id", type=int)
@@ -33,7 +38,16 @@ def _cycle_run(arguments: argparse.Namespace) -> None:
             return show(arguments, client.get(f"/api/cycles/preview?{urlencode(_wanted(arguments))}"), _preview_lines)
         begun = client.post("/api/cycles", _wanted(arguments))
         report = watch_cycle(client, begun["id"], show=not arguments.json)
-    return show(arguments, report, _cycle_lines)
+    return show(arguments, report, cycle_lines)
+
+
+def _cycle_resume(arguments: argparse.Namespace) -> None:
+    from service.watch import watch_cycle
+
+    with Client() as client:
+        client.post(f"/api/cycles/{arguments.id}/resume")
+        report = watch_cycle(client, arguments.id, show=not arguments.json)
+    show(arguments, report, cycle_lines)
 
 
 def _wanted(arguments: argparse.Namespace) -> dict[str, str]:
@@ -59,12 +73,25 @@ def _preview_lines(found: dict[str, Any]) -> list[str]:
 
 def _cycle_list(arguments: argparse.Namespace) -> None:
     with Client() as client:
-        show(arguments, client.get("/api/cycles"), lambda found: [_cycle_line(cycle) for cycle in found])
+        show(arguments, client.get("/api/cycles"), _cycle_table)
+
+
+def _cycle_table(found: list[dict[str, Any]]) -> list[str | Table]:
+    if not found:
+        return ["no cycles yet: `ratchet cycle run` begins one"]
+    columns = ("id", "state", "version", "method", "by", "begun", "because")
+    return [table(columns, map(_cycle_row, found), right=["id"])]
+
+
+def _cycle_row(cycle: dict[str, Any]) -> list[object]:
+    because = next(iter(cycle["reasons"]), None)
+    known = [cycle[name] for name in ("id", "state", "adapter", "method", "trigger")]
+    return [*known, when(cycle["started_at_s"]), because]
 
 
 def _cycle_show(arguments: argparse.Namespace) -> None:
     with Client() as client:
-        show(arguments, client.get(f"/api/cycles/{arguments.id}"), _cycle_lines)
+        show(arguments, client.get(f"/api/cycles/{arguments.id}"), cycle_lines)
 
 
 def _cycle_cancel(arguments: argparse.Namespace) -> None:
@@ -77,7 +104,8 @@ def _cycle_line(cycle: dict[str, Any]) -> str:
     return f"{cycle['id']:>4} {cycle['state']:<12} {cycle['adapter'] or '-':<16} by {cycle['trigger']}{because}"
 
 
-def _cycle_lines(report: dict[str, Any]) -> list[str]:
+def cycle_lines(report: dict[str, Any]) -> list[str]:
+    """A cycle, how long each of its stages took, and why it ended as it did."""
     lines = [_cycle_line(report["cycle"])]
     for stage in report["stages"]:
         ended = stage["ended_at_s"]

@@ -19,13 +19,17 @@ from storage.interchange.incoming import ImportLayout
 from storage.interchange.outgoing import ExportLayout
 
 STDOUT = "-"
+LAYOUTS = (
+    "unpaired, preference and messages are TRL's for KTO, DPO and SFT; openai-chats and openai-preference are for OpenAI's "
+    "fine-tuning; openwebui-chats is for Open WebUI"
+)
 NAMED = 10  # skipped records that people are shown
 
 
 def add(commands: Commands) -> None:
     data = group(commands, "data", "what can be learnt from, in from files and out to them")
-    out = command(data, "export", _export, "write conversations with feedback as JSON lines", json=True)
-    out.add_argument("--layout", required=True, choices=[layout.value for layout in ExportLayout])
+    out = command(data, "export", _export, "write conversations with feedback for other programs", json=True)
+    out.add_argument("--layout", required=True, choices=[layout.value for layout in ExportLayout], help=LAYOUTS)
     out.add_argument("--everyone", action="store_true", help="also people who do not let cycles learn from them")
     out.add_argument("file", metavar="FILE", help=f"where to, or {STDOUT} for standard output without a summary")
     into = command(

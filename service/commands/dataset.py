@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -14,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from service.client import Client
+from service.commands.folders import download_folder
 from service.commands.terminal import Commands, Failure, command, group, show, writing
 from storage.records import DocumentKind
 from storage.texts import ANSWER
@@ -94,28 +91,8 @@ def _lines(contents: dict[str, Any]) -> list[str]:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    folder: Path = arguments.folder
     path = f"/api/datasets/{quote(arguments.id, safe='')}/export?people={str(arguments.with_people).lower()}"
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise Failure(f"{folder} is there already: expected a folder to make, or an empty one")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with Client() as client, tempfile.TemporaryFile(dir=folder.parent) as stream:
-            stream.writelines(client.download(path))
-            stream.seek(0)
-            files = _unpack(stream, folder)
-    except (OSError, tarfile.TarError) as error:
-        raise Failure(f"{folder} cannot be written ({error}): expected a folder that can be made") from error
-    show(arguments, {"folder": str(folder), "files": files}, lambda done: [f"{len(done['files'])} files in {done['folder']}"])
-
-
-def _unpack(stream: Any, folder: Path) -> list[str]:
-    """Beside the folder until all is there, so that half of it is not taken for a dataset; only plain files inside it."""
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    try:
-        with tarfile.open(fileobj=stream) as tar:
-            tar.extractall(part, filter="data")
-        os.replace(part, folder)
-        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with Client() as client:
+        files = download_folder(client, path, arguments.folder)
+    document = {"folder": str(arguments.folder), "files": files}
+    show(arguments, document, lambda done: [f"{len(done['files'])} files in {done['folder']}"])

@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from learner.corpora.spec import Layout
 from service.client import Client, ClientError
+from service.commands.tables import Rate, table
 from service.commands.terminal import Commands, Failure, command, show
 from storage.records import DocumentKind
 
@@ -60,7 +62,10 @@ def import_documents(arguments: argparse.Namespace) -> None:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[count]}"),
+        Rate(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Client() as client, Progress(*columns, console=Console(stderr=True), disable=arguments.json) as bars:
         try:
@@ -72,7 +77,7 @@ def import_documents(arguments: argparse.Namespace) -> None:
 
 def _send(client: Client, path: str, file: Path, bars: Progress) -> Any:
     size = file.stat().st_size
-    steps = {"sending": bars.add_task(f"sending {file.name}", total=size, count="")}
+    steps = {"sending": bars.add_task(f"sending {file.name}", total=size, count="", unit="B")}
     for event in client.upload_lines(path, file, lambda count: bars.advance(steps["sending"], count)):
         if error := event.get("error"):
             raise ClientError(error["message"])
@@ -85,7 +90,7 @@ def _send(client: Client, path: str, file: Path, bars: Progress) -> Any:
 def _show_step(bars: Progress, steps: dict[str, TaskID], at: dict[str, Any]) -> None:
     step, of = at["step"], at["of"] or None
     if step not in steps:
-        steps[step] = bars.add_task(step, total=of, count="")
+        steps[step] = bars.add_task(step, total=of, count="", unit=" records")
     added = f", {at['added']} added" if of else ""
     count = f"{at['records']}{f' of {of}' if of else ''} records{added}, {at['skipped']} skipped"
     bars.update(steps[step], completed=at["records"], count=count)
@@ -104,7 +109,5 @@ def _sources(arguments: argparse.Namespace) -> None:
         show(arguments, client.get("/api/documents/sources"), _table)
 
 
-def _table(found: list[dict[str, Any]]) -> list[str]:
-    rows = [COLUMNS, *([str(one[column]) for column in COLUMNS] for one in found)]
-    widths = [max(len(row[number]) for row in rows) for number in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _table(found: list[dict[str, Any]]) -> list[Table]:
+    return [table(COLUMNS, ([one[column] for column in COLUMNS] for one in found), right=["documents"])]

@@ -6,15 +6,20 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from rich.table import Table
 
 from service.client import TRANSFER_TIMEOUT_S, Client
 from service.commands import comparison
-from service.commands.terminal import Commands, Failure, command, group, show
+from service.commands.tables import table
+from service.commands.terminal import Commands, Failure, command, group, show, waiting
 from service.config import default_home, load_config
 
+if TYPE_CHECKING:
+    from learner.evaluate.cards import SuiteCard
+
+SHOWN_SHA256 = 12
 KINDS = ("choice", "rules", "even", "judged")  # that rows of files can have
 
 
@@ -60,18 +65,22 @@ def _suites(arguments: argparse.Namespace) -> None:
     with _told():
         settings = load_config(home).learner
         cards = suite_cards(suite_folders(home, settings.suites), settings.judge, read_calibration(home))
-    show(arguments, cards, lambda found: [_card_line(msgspec.to_builtins(card)) for card in found])
+    show(arguments, cards, _card_table)
 
 
-def _card_line(card: dict[str, Any]) -> str:
-    decides = "veto" if card["veto"] else "advisory" if card["advisory"] else "-"
-    counts = f"v{card['version']} {card['items']:>5} items  margin {card['margin']:<6g} {decides:<8}"
-    note = f"  ({card['note']})" if card["note"] else ""
-    return f"{card['name']:<20} {card['kind']:<8} {counts} {card['sha256'][:12]}  {card['folder']}{note}"
+def _card_table(cards: list[SuiteCard]) -> list[Table]:
+    columns = ("suite", "kind", "version", "items", "margin", "decides", "sha256", "folder", "note")
+    return [table(columns, map(_card_row, cards), right=["version", "items", "margin"])]
+
+
+def _card_row(card: SuiteCard) -> list[object]:
+    decides = "veto" if card.veto else "advisory" if card.advisory else "with the others"
+    sizes = (card.version, card.items, f"{card.margin:g}")
+    return [card.name, card.kind, *sizes, decides, card.sha256[:SHOWN_SHA256], card.folder, card.note]
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    with Client() as client:
+    with Client() as client, waiting("asking the judge"):
         found = client.post("/api/suites/calibrate", {"limit": arguments.limit}, TRANSFER_TIMEOUT_S)
     show(arguments, found, _calibration_lines)
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from service.client import Client
 from service.commands.comparison import told_change
-from service.commands.terminal import Commands, Failure, command, show
+from service.commands.terminal import Commands, command, show, writing
+from service.languages import LANGUAGES
 
 LINE_COLUMNS = 120  # of the paragraph
-FILE_COLUMNS = 200  # of a table that does not go to a terminal
 MEANS = {
     "average": "average margin of the newest version",
     "learnt": "learnt, each cycle on its own votes",
@@ -30,7 +28,8 @@ def add_to(cycle: Commands) -> None:
     """Adds both to the commands of `ratchet cycle`."""
     one = command(cycle, "report", _report, "why a cycle ended as it did, what it learnt from, moved and cost", json=True)
     one.add_argument("id", type=int)
-    one.add_argument("--html", metavar="FILE", help="also write the page with plots to this file")
+    one.add_argument("--html", type=Path, metavar="FILE", help="also write the page with plots to this file")
+    one.add_argument("--lang", choices=LANGUAGES, default="en", help="of that page (default: %(default)s)")
     command(cycle, "transfer", _transfer, "what versions are worth on the held-out votes of each cycle", json=True)
 
 
@@ -38,15 +37,10 @@ def _report(arguments: argparse.Namespace) -> None:
     with Client() as client:
         report = client.get(f"/api/cycles/{arguments.id}/report")
         if arguments.html is not None:
-            _write(Path(arguments.html), b"".join(client.download(f"/api/cycles/{arguments.id}/report.html")))
+            page = b"".join(client.download(f"/api/cycles/{arguments.id}/report.html?lang={arguments.lang}"))
+            with writing(arguments.html):
+                arguments.html.write_bytes(page)
     show(arguments, report, _report_lines)
-
-
-def _write(file: Path, page: bytes) -> None:
-    try:
-        file.write_bytes(page)
-    except OSError as error:
-        raise Failure(f"cannot write {str(file)!r} ({error.strerror}): give a file in a folder that is there") from error
 
 
 def _report_lines(report: dict[str, Any]) -> list[str]:
@@ -100,13 +94,13 @@ def _move_line(move: dict[str, Any], after_s: float) -> str:
 def _transfer(arguments: argparse.Namespace) -> None:
     with Client() as client:
         transfer = client.get("/api/transfer")
-    if arguments.json or not transfer["slices"]:
-        return show(arguments, transfer, lambda _: ["no cycle has used up held-out votes yet"])
-    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
-    console.print(_table(transfer))
-    for line in _mean_lines(transfer):
-        console.print(Text(line))
-    return None
+    show(arguments, transfer, _transfer_parts)
+
+
+def _transfer_parts(transfer: dict[str, Any]) -> list[str | Table]:
+    if not transfer["slices"]:
+        return ["no cycle has used up held-out votes yet"]
+    return [_table(transfer), *_mean_lines(transfer)]
 
 
 def _table(transfer: dict[str, Any]) -> Table:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.table import Table
+
+from service.commands.tables import table
 from service.commands.terminal import Commands, Failure, command, show
+
+if TYPE_CHECKING:
+    from learner.simulate import Report, Round
+
+COLUMNS = ("round", "votes", "up", "version", "verdict", "liked before", "after", "cycle, s", "because")
 
 
 def add(commands: Commands) -> None:
@@ -34,4 +43,16 @@ def _simulate(arguments: argparse.Namespace) -> None:
         )
     except SimulationError as error:
         raise Failure(str(error)) from error
-    show(arguments, report, lambda told: [str(told)])
+    show(arguments, report, _parts)
+
+
+def _parts(report: Report) -> list[str | Table]:
+    rows = [_row(one) for one in report.rounds]
+    numbers = [name for name in COLUMNS if name not in ("version", "verdict", "because")]
+    return [table(COLUMNS, rows, right=numbers, title=f"What {report.user} made of it")]
+
+
+def _row(one: Round) -> list[object]:
+    shares = [f"{share:.0%}" for share in (one.heldout_before, one.heldout_after)]
+    because = next(iter(one.reasons), "")
+    return [one.round, one.votes, one.up, one.adapter, one.verdict, *shares, f"{one.cycle_s:.0f}", because]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from learner.corpora.stats import Stats
 from learner.corpora.tally import Group
+from service.commands.terminal import console
 
-FILE_COLUMNS = 200  # of a table that does not go to a terminal
 MAX_LANGUAGES = 3
 NUMBERS = (
     "texts",
@@ -34,18 +31,17 @@ def figures(document: bytes) -> Stats:
 
 def print_stats(stats: Stats) -> None:
     """A table of groups and one of domains; estimates have a "~"."""
-    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
-    total = stats.total
+    out, total = console(), stats.total
     if not stats.groups:
-        console.print("no documents and no answers yet")
+        out.print("no documents and no answers yet")
         return
-    console.print(_groups(stats))
+    out.print(_groups(stats))
     counted = (
         f"{total.texts:,} texts, {total.words:,} words, ~{total.tokens:,} tokens, {total.exact_duplicates:.1%} exact duplicates"
     )
-    console.print(f"{counted} in all. ~ is estimated on at most {stats.sample_texts:,} texts of a group; the rest is counted.")
+    out.print(f"{counted} in all. ~ is estimated on at most {stats.sample_texts:,} texts of a group; the rest is counted.")
     if stats.domains:
-        console.print(_domains(stats))
+        out.print(_domains(stats))
 
 
 def _groups(stats: Stats) -> Table:

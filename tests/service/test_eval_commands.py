@@ -30,7 +30,7 @@ def test_a_suite_comes_in_is_listed_and_frozen_again(rows: str, tmp_path: Path, 
     assert (card["version"], card["margin"], card["veto"], card["advisory"]) == (1, 0.07, False, True)
     assert run("eval", "suites") == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sums ")]
-    assert line.split() == ["sums", "choice", "v1", "6", "items", "margin", "0.07", "advisory", card["sha256"][:12], str(folder)]
+    assert line.split() == ["sums", "choice", "1", "6", "0.07", "advisory", card["sha256"][:12], str(folder)]
     assert run("eval", "freeze") == 0
     assert capsys.readouterr().out.split() == ["sums", card["sha256"]]
     assert printed(capsys, "eval", "freeze", str(tmp_path / OWN)) == {"sums": card["sha256"]}

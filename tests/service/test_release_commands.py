@@ -1,4 +1,4 @@
-"""`ratchet release` and what `ratchet adapters` says of versions: lines for people, documents for programs, exit statuses."""
+"""What `ratchet adapters` says of versions that are live, tried or taken away: lines, documents, exit statuses."""
 
 from __future__ import annotations
 
@@ -86,31 +86,33 @@ def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 def test_status_tells_what_is_live_what_is_tried_and_how_it_does(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lines(capsys, "release", "status") == ["live: base (before: None), mode: staged"]
+    assert lines(capsys, "adapters", "canary") == ["live: base (before: None), mode: staged"]
     operated.begin()
     operated.answer("ann", FIRST, "up")
-    assert lines(capsys, "release", "status") == [
+    assert lines(capsys, "adapters", "canary") == [
         "live: base (before: None), mode: staged",
         "r1-00000000      running          against base: people like it",
         "    stage 1 of 3, 5% of the people",
         "    1 people voted on its answers; expected 2",
     ]
-    status = printed(capsys, "release", "status")
+    status = printed(capsys, "adapters", "canary")
     assert (status["live"], status["shares"], status["ended"]) == ("base", [0.05, 0.25, 1.0], [])
     [trial] = status["trials"]
     assert (trial["canary"]["adapter"], trial["share"], trial["judgement"]["people"]) == (FIRST, 0.05, 1)
-    assert run("release", "rollback", FIRST) == 0
+    assert run("adapters", "canary", FIRST, "--withdraw") == 0
     told = capsys.readouterr().out.splitlines()
     assert told == ["r1-00000000      rolled_back      against base: taken back by an operator"]
-    assert lines(capsys, "release", "status")[1:] == told
+    assert lines(capsys, "adapters", "canary")[1:] == told
 
 
 def test_a_word_on_what_is_tried(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     operated.begin()
     operated.begin()
-    assert lines(capsys, "release", "hold", FIRST) == ["r1-00000000      held             against base: held by an operator"]
-    assert printed(capsys, "release", "resume", FIRST)["state"] == "running"
-    assert lines(capsys, "release", "promote", FIRST) == ["live: r1-00000000 (before: base)"]
+    assert lines(capsys, "adapters", "canary", FIRST, "--hold") == [
+        "r1-00000000      held             against base: held by an operator"
+    ]
+    assert printed(capsys, "adapters", "canary", FIRST, "--resume")["state"] == "running"
+    assert lines(capsys, "adapters", "promote", FIRST) == ["live: r1-00000000 (before: base)"]
     assert operated.state(FIRST) == (CanaryState.PROMOTED, AdapterState.LIVE)
     assert operated.state(SECOND) == (CanaryState.ENDED, AdapterState.REJECTED)
 
@@ -120,19 +122,19 @@ def test_a_word_on_what_waits_for_one(operated: Operated, capsys: pytest.Capture
     operated.begin()
     operated.begin()
     waiting = "r1-00000000      waiting_approval against base: people like it"
-    assert lines(capsys, "release", "status")[1:3] == [waiting, "    stage 1 of 3, 0% of the people"]
-    declined = printed(capsys, "release", "rollback", SECOND)
+    assert lines(capsys, "adapters", "canary")[1:3] == [waiting, "    stage 1 of 3, 0% of the people"]
+    declined = printed(capsys, "adapters", "canary", SECOND, "--withdraw")
     assert (declined["state"], operated.state(SECOND)[1]) == ("ended", AdapterState.REJECTED)
-    moved = printed(capsys, "release", "approve", FIRST)
+    moved = printed(capsys, "adapters", "promote", FIRST)
     assert (moved["adapter"], moved["previous"]) == (FIRST, "base") and "served log-probs" in moved["proof"]
 
 
 def test_what_is_refused_is_one_line_and_changes_nothing(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     operated.begin()
     for arguments, told in (
-        (("release", "approve", FIRST), "r1-00000000 is running, expected waiting_approval"),
-        (("release", "resume", FIRST), "r1-00000000 is running, expected held"),
-        (("release", "hold", "r9-00000000"), "'r9-00000000' was never tried"),
+        (("adapters", "canary", FIRST, "--resume"), "r1-00000000 is running, expected held"),
+        (("adapters", "canary", "r9-00000000", "--hold"), "'r9-00000000' was never tried"),
+        (("adapters", "promote", "r9-00000000"), "'r9-00000000' was never tried"),
         (("adapters", "rollback"), "there is no version before 'base' to roll back to"),
         (("adapters", "rollback", "--to", FIRST), "r1-00000000 is canary, expected a retired version"),
         (("adapters", "rollback", "--to", "r9-00000000"), "there is no adapter 'r9-00000000'"),
@@ -147,12 +149,20 @@ def test_what_is_refused_is_one_line_and_changes_nothing(operated: Operated, cap
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("release", "promote"), ("release", "forget", FIRST), ("adapters", "quarantine", FIRST), ("adapters", "restore", FIRST)],
+    ("words", "told"),
+    [
+        ("promote", "NAME"),
+        ("forget r1", "there is no command 'forget'"),
+        ("quarantine r1", "--reason"),
+        ("restore r1", "--reason"),
+        ("canary --hold", "expected a NAME and one of --hold, --resume, --withdraw"),
+        ("canary r1", "expected a NAME and one of --hold, --resume, --withdraw"),
+    ],
 )
-def test_misuse_has_a_status_of_its_own(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(*arguments) == 2
-    assert "usage: ratchet" in capsys.readouterr().err
+def test_misuse_has_a_status_of_its_own(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("adapters", *words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("ratchet adapters") and told in err and err.count("\n") == 1
 
 
 def test_a_rollback_goes_to_the_version_before_or_to_one_that_is_named(
@@ -168,7 +178,7 @@ def test_a_rollback_goes_to_the_version_before_or_to_one_that_is_named(
 def test_what_is_quarantined_comes_back_for_a_reason(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     operated.promote(operated.begin())
     assert lines(capsys, "adapters", "quarantine", FIRST, "--reason", "it is rude") == ["r1-00000000 is quarantined"]
-    assert lines(capsys, "release", "status")[0] == "live: base (before: None), mode: staged"
+    assert lines(capsys, "adapters", "canary")[0] == "live: base (before: None), mode: staged"
     assert run("adapters", "rollback", "--to", FIRST) == 1
     assert "r1-00000000 is quarantined, expected a retired version" in capsys.readouterr().err
     assert printed(capsys, "adapters", "restore", FIRST, "--reason", "a mistake")["state"] == "retired"
@@ -180,5 +190,5 @@ def test_without_a_service_the_command_says_so(
 ) -> None:
     monkeypatch.delenv("RATCHET_URL", raising=False)
     monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
-    assert run("release", "status") == 1
+    assert run("adapters", "canary") == 1
     assert capsys.readouterr().err.startswith("ratchet: no service found: start one with `ratchet up`")
