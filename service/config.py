@@ -29,9 +29,9 @@ class ConfigError(Exception):
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the service listens and what it takes."""
 
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # address to listen at; "0.0.0.0" is all of this machine's
     port: int = 8000  # 0 asks the system for a free one
-    max_body_bytes: int = 1_000_000
+    max_body_bytes: int = 1_000_000  # of a request
     body_timeout_s: float = 30.0  # for a request to come whole
     max_prompt_tokens: int | None = None  # where unset, what the engine's context leaves
     max_answer_tokens: int = 1024  # of one answer, and what it is without `max_tokens`
@@ -40,16 +40,23 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     stream_buffer_bytes: int = 2**18  # of an answer that its client has not taken; it is written no faster then
     stalled_client_s: float = 60.0  # a client that takes nothing for so long is cut off
     temperature: float = 0.7  # of an answer whose request names none
-    shutdown_s: float = 5.0  # from being asked to end to the end, engine included; what streams may take of it is `streams_s`
+    compare_share: float = 0.05  # of answers on the chat page that are asked for twice, to be compared; 0 is never
+    shutdown_s: float = 5.0  # from being asked to end to the end, engine included; answers may take what that leaves
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.compare_share <= 1:
+            raise ValueError(f"compare_share is {self.compare_share}; expected a share from 0 to 1")
 
 
 class GuardSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the policy (`learner.policy`) is held against what people ask and what they are answered."""
 
-    enabled: bool = True
+    enabled: bool = True  # off, rules only shape what is learnt
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a home, in `<home>/ratchet.toml`. What is not named there is as it stands here."""
+
     model: str = BUILTIN  # a built-in model or a folder in Hugging Face's layout
     clock: Literal["system", "injected"] = "system"  # "injected" lets an operator move time: for simulations only
     server: ServerSettings = ServerSettings()

@@ -23,10 +23,10 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     kv_cache_bytes: int = 2 * 2**30  # CPU only; a GPU's free memory decides there
     threads: str | None = None  # CPU only: cores to run on, like "0-1" or "0,2"; all this process may use where unset
     precision: Precision = "auto"  # CPU only: what it computes in; auto is bfloat16 where the CPU has instructions for it
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto is the GPU where there is one
     start_timeout_s: float = 300.0  # from the start of the process to the answer to a warm-up request
     hang_timeout_s: float = 30.0  # without an answer, or without a model step while requests wait, it is started again
-    watch_interval_s: float = 1.0
+    watch_interval_s: float = 1.0  # how often it is looked at
     shutdown_timeout_s: float = 2.0  # from asking the engine to end to killing it
     timeouts: Timeouts = DEFAULT_TIMEOUTS  # of requests to it
 
