@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from storage.migrate import migrate
 from tests.e2e.browser import page_at
@@ -69,7 +69,7 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
 def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, model_dir: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "ratchet.toml").write_text("[server]\nmax_answer_tokens = 400\n")
+    (home / "ratchet.toml").write_text("[server]\nmax_answer_tokens = 400\ncompare_share = 0.0\n")
     with up(home) as process:
         url = read_until(process, r"^Ratchet is at (http://\S+)")
         with page_at(url) as page:  # the page is there while the model starts
@@ -81,6 +81,7 @@ def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, 
             expect(page.get_by_test_id("answer").last).to_have_attribute("data-state", "done", timeout=START_S * 1000)
             moments = page.evaluate("window.moments")
             assert len(set(moments)) > 5, f"the answer did not come piece by piece, but at {moments}"
+            chat_through_a_restart(page, home)
 
         second = subprocess.run([*COMMAND, "up", "--home", str(home), "--port", "0"], capture_output=True, text=True)
         assert (second.returncode, second.stderr.count("\n")) == (1, 1) and "in use" in second.stderr
@@ -96,7 +97,7 @@ def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, 
         assert not any(one.is_running() for one in engine), "the engine outlived its service"
         assert all(ending == "[DONE]" or '"error"' in ending for ending in endings), endings
         kept = ids_and_states(home)
-        assert {state for _, state in kept} <= {"complete", "interrupted"} and len(kept) == STREAMS + 1
+        assert {state for _, state in kept} <= {"complete", "interrupted"} and len(kept) == STREAMS + 3
 
     with up(home) as process:  # killed while its engine starts, which is when most can go wrong
         read_until(process, r"^Ratchet is at (http://\S+)")
@@ -106,6 +107,27 @@ def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, 
         process.wait()
         _, alive = psutil.wait_procs(engine, timeout=15)
         assert alive == [], "the engine outlived its service"
+
+
+def chat_through_a_restart(page: Page, home: Path) -> None:
+    """The engine dies while it answers: what came stays, what is typed stays, and the chat goes on by itself."""
+    page.get_by_test_id("prompt").fill("Write a long story about a cat and a mountain.")
+    page.get_by_test_id("send").click()
+    answer = page.get_by_test_id("answer").last
+    expect(answer).to_have_attribute("data-state", "streaming")
+    expect(answer).not_to_be_empty()
+    for process in engine_processes(home):
+        process.kill()
+    expect(answer).to_have_attribute("data-state", "interrupted", timeout=20_000)
+    expect(answer).not_to_be_empty()
+    expect(page.get_by_test_id("status")).to_be_visible()
+    page.get_by_test_id("prompt").fill("Are you back? Say yes.")
+    page.get_by_test_id("prompt").press("Enter")
+    expect(page.get_by_test_id("prompt")).to_have_value("Are you back? Say yes.")
+    expect(page.get_by_test_id("status")).to_be_hidden(timeout=START_S * 1000)
+    page.get_by_test_id("prompt").press("Enter")
+    expect(page.get_by_test_id("question").last).to_have_text("Are you back? Say yes.")
+    expect(page.get_by_test_id("answer").last).to_have_attribute("data-state", "done", timeout=START_S * 1000)
 
 
 def stream(url: str, prompt: str) -> str:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+
 from service.client import Client
+from service.config import Config
 
 PLACES = (
     "Norway", "Kenya", "Peru", "Japan", "Poland", "Chile", "Egypt", "India", "Spain", "Ghana", "Cuba", "Nepal", "Turkey", "Samoa",
     "Iceland", "Mexico", "Canada", "Greece", "Jordan", "Malta", "Brazil", "Sweden", "Angola", "Panama",
 )  # fmt: skip
 QUESTIONS = {True: "Which two animals live in {}, dear friend?", False: "List, in figures, a few years of {}'s past."}
+
+
+def learns_quickly(config: Config, suites: Path) -> Config:
+    """Settings with these suites, which are small, and a gate that lets most candidates through."""
+    learner = {
+        "suites": str(suites),
+        "schedule": {"enabled": False},
+        "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
+        "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
+        "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
+    }
+    return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
+
+
+def spare_anchors(home: Path) -> None:
+    """Base is not asked for anchors, which would take most of the time."""
+    (home / "cycles").mkdir()
+    (home / "cycles" / "anchors.jsonl").touch()
 
 
 def settle(client: Client, people: int, turns_each: int) -> dict[str, Client]:

@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from service.client import Client
 from service.config import Config
 from tests.conftest import Service, run_service
-from tests.faults.talkers import settle
+from tests.faults.talkers import learns_quickly, settle, spare_anchors
 from tests.suites import make_suites
 
 pytestmark = pytest.mark.engine
@@ -22,15 +21,7 @@ LIMIT_S = 400
 
 @pytest.fixture
 def quick(config: Config, tmp_path: Path) -> Config:
-    """Small suites, and a gate that lets most candidates through."""
-    learner = {
-        "suites": str(make_suites(tmp_path / "suites")),
-        "schedule": {"enabled": False},
-        "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
-        "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
-        "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
-    }
-    return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
+    return learns_quickly(config, make_suites(tmp_path / "suites"))
 
 
 def run_cycle(client: Client) -> dict[str, Any]:
@@ -57,8 +48,7 @@ def loaded(service: Service) -> set[str]:
 
 
 def test_who_is_forgotten_leaves_the_weights_too(home: Path, quick: Config) -> None:
-    (home / "cycles").mkdir()
-    (home / "cycles" / "anchors.jsonl").touch()  # asking base for them would take most of the time
+    spare_anchors(home)
     with run_service(home, quick) as service:
         client = Client(url=service.url, key=service.key)
         talkers = settle(client, PEOPLE, TURNS_EACH)
