@@ -29,6 +29,7 @@ from service import (
     events,
     held,
     lineage,
+    measured,
     messages,
     minutes,
     moves,
@@ -204,6 +205,6 @@ def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
         *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *pretrain.HANDLERS, *reports.HANDLERS, *events.HANDLERS,
         *releases.HANDLERS, *suites.HANDLERS, *OPERATOR_HANDLERS, *status.HANDLERS, *votes.HANDLERS, *messages.HANDLERS,
         *scores.HANDLERS, *moves.HANDLERS, *ask.HANDLERS, *portable.HANDLERS, *engines.HANDLERS, *training.HANDLERS,
-        *report_link.HANDLERS,
+        *report_link.HANDLERS, *measured.HANDLERS,
     ]  # fmt: skip
     return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])

@@ -66,6 +66,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "eval calibrate": ("ratchet eval calibrate --limit 100",),
     "eval compare": ("ratchet eval compare base r7-1a2b3c4d --junit report.xml",),
     "gate selftest": ("ratchet gate selftest --trials 2000",),
+    "gate measure": ("ratchet gate measure measured.json --cycle 2 --cycle 3 --hollow 4",),
     "gate canary": ("ratchet gate canary --trials 1000 --seed 7",),
     "policy check": ("ratchet policy check", "ratchet policy check policy.toml"),
     "policy show": ("ratchet policy show",),

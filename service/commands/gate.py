@@ -1,4 +1,4 @@
-"""`ratchet gate`: how often the gate, and the trial of a version on a share of the people, are wrong."""
+"""`ratchet gate`: how often the gate, and the trial of a version on a share of the people, are wrong; and by which scores."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.commands.terminal import Commands, Failure, command, group, show
+import msgspec
+
+from service.client import Client
+from service.commands.terminal import Commands, Failure, command, group, show, writing
 from service.config import default_home, load_config
 
 if TYPE_CHECKING:
     from learner.canary_simulation import CanaryErrors, Ending, Rate
+    from learner.selftest.measured import Pair
     from learner.selftest.run import SelfTest
 
 
 def add(commands: Commands) -> None:
-    gate = group(commands, "gate", "how often decisions are wrong; works without a service")
+    gate = group(commands, "gate", "how often decisions are wrong")
     selftest = command(gate, "selftest", _selftest, "judge candidates of which the truth is known", json=True)
     selftest.add_argument("--trials", type=int, default=500, metavar="N", help="of each kind of candidate (%(default)s)")
     selftest.add_argument("--measured", type=Path, metavar="FILE", help="scores to draw from (default: those that are shipped)")
+    measure = command(gate, "measure", _measure, "take scores to draw from out of cycles of the running service", json=True)
+    measure.add_argument("file", metavar="FILE", type=Path, help="to write, for `gate selftest --measured`")
+    measure.add_argument("--cycle", type=int, action="append", default=[], metavar="N", help="whose candidate's suites were scored")
+    about = "one whose candidate was made to please its voters whatever it costs"
+    measure.add_argument("--hollow", type=int, action="append", default=[], metavar="N", help=about)
+    measure.set_defaults(misuse=measure.error)
     canary = command(gate, "canary", _canary, "try many versions on simulated people, looking after every vote", json=True)
     canary.add_argument("--trials", type=int, default=10_000, metavar="N", help="of each kind of version (%(default)s)")
     for asked in (selftest, canary):
@@ -37,6 +47,26 @@ def _selftest(arguments: argparse.Namespace) -> None:
     settings, trials = load_config(default_home()).learner.gate, _positive(arguments.trials)
     found = run_selftest(measured, settings, trials, arguments.seed, _tell)
     show(arguments, found, _selftest_lines)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from learner.selftest.measured import Measured, Pair
+
+    if not arguments.cycle:
+        arguments.misuse("expected --cycle N, one or more")
+    wanted = [*((number, False) for number in arguments.cycle), *((number, True) for number in arguments.hollow)]
+    with Client() as client:
+        taken = [client.get(f"/api/cycles/{number}/measured?hollow={str(hollow).lower()}") for number, hollow in wanted]
+    measured = Measured([msgspec.convert(pair, Pair) for pair in taken])
+    with writing(arguments.file):
+        arguments.file.write_bytes(msgspec.json.encode(measured))
+    lines = [_pair_line(number, pair) for (number, _), pair in zip(wanted, measured.pairs, strict=True)]
+    show(arguments, {"file": str(arguments.file.resolve()), "pairs": len(lines)}, lambda _: lines)
+
+
+def _pair_line(number: int, pair: Pair) -> str:
+    items = sum(len(suite.live) for suite in pair.suites)
+    return f"cycle {number}: {len(pair.suites)} suites, {items} items, {len(pair.votes)} votes{', hollow' if pair.hollow else ''}"
 
 
 def _tell(done: int, of: int) -> None:

@@ -1,0 +1,105 @@
+"""What the self-test draws from is what a cycle's evaluation left, without a name of anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from learner.adapter import make_zero_adapter
+from learner.context import Context
+from learner.evaluate.stage import Evaluated, VotedAnswer
+from learner.selftest.measured import NothingMeasured
+from learner.selftest.take import take_pair
+from storage import cycles
+from storage.evaluations import insert_evaluation
+from storage.records import StageName
+from tests.learner.tiny import RANK, save_model
+from tests.learner.world import learner, make_live
+from tests.suites import make_suites
+
+RIGHT = {"base": 0.25, "r1-aaaaaaaa": 0.5, "r2-bbbbbbbb": 0.123456789}
+VOTES = [
+    VotedAnswer("v1", "person-ann", 1, {"r1-aaaaaaaa": -1.0, "r2-bbbbbbbb": -0.987654321}),
+    VotedAnswer("v2", "person-bob", -1, {"r1-aaaaaaaa": -1.0, "r2-bbbbbbbb": -1.5}),
+    VotedAnswer("v3", "person-ann", -1, {"r1-aaaaaaaa": -2.0, "r2-bbbbbbbb": -2.5}),
+]
+
+
+async def evaluated(context: Context, right: Mapping[str, float] = RIGHT, scored: bool = True) -> int:
+    """A cycle that judged r2 against r1; each version is as right on every item as is given."""
+    suites = {suite.name: suite for suite in context.suites()}
+    output = Evaluated(
+        ["r2-bbbbbbbb"],
+        "r1-aaaaaaaa",
+        {name: suite.sha256 for name, suite in suites.items()},
+        VOTES,
+        1.0,
+        0.0125,
+        ["r2-bbbbbbbb"] if scored else [],
+    )
+
+    async def write(connection: AsyncConnection) -> int:
+        cycle = await cycles.insert_cycle(connection, "operator", "mixed", 1.0)
+        await cycles.start_stage(connection, cycle.id, StageName.EVALUATE, 2.0)
+        await cycles.finish_stage(connection, cycle.id, StageName.EVALUATE, 3.0, msgspec.to_builtins(output))
+        for version, score in right.items():
+            for suite in suites.values():
+                scores = {item.id: score for item in suite.items}
+                await insert_evaluation(connection, cycle.id, version, suite.name, suite.sha256, scores, 3.0)
+        return cycle.id
+
+    return await context.database.write(write)
+
+
+def test_a_pair_has_every_score_in_one_order_and_nobody_s_name(tmp_path: Path) -> None:
+    suites = make_suites(tmp_path / "suites")
+
+    async def check(context: Context) -> None:
+        pair = await take_pair(context, await evaluated(context), hollow=True)
+        assert [(suite.name, suite.margin, len(suite.families)) for suite in pair.suites] == [("facts", 9.0, 4), ("texts", 9.0, 4)]
+        assert pair.suites[0].families == ["f1", "f2", "f3", "f4"]
+        for suite in pair.suites:
+            assert (suite.live, suite.candidate, suite.base) == ([0.5] * 4, [0.12346] * 4, [0.25] * 4)
+        assert [(vote.person, vote.label, vote.live, vote.candidate) for vote in pair.votes] == [
+            (0, 1, -1.0, -0.98765),
+            (1, -1, -1.0, -1.5),
+            (0, -1, -2.0, -2.5),
+        ]
+        assert pair.hollow and b"person-" not in msgspec.json.encode(pair)
+
+    asyncio.run(with_context(tmp_path, suites, check))
+
+
+def test_what_was_not_scored_or_has_changed_since_is_no_pair(tmp_path: Path) -> None:
+    suites = make_suites(tmp_path / "suites")
+
+    async def check(context: Context) -> None:
+        with pytest.raises(NothingMeasured, match="its votes refused them all"):
+            await take_pair(context, await evaluated(context, scored=False))
+        with pytest.raises(NothingMeasured, match="cycle 9 has evaluated nothing"):
+            await take_pair(context, 9)
+        cycle_id = await evaluated(context)
+        items = suites / "facts" / "items.jsonl"
+        items.write_bytes(items.read_bytes().replace(b"plus", b"and"))
+        with pytest.raises(NothingMeasured, match="it could not be evaluated"):
+            await take_pair(context, cycle_id)
+
+    asyncio.run(with_context(tmp_path, suites, check))
+
+
+async def with_context(folder: Path, suites: Path, check: Callable[[Context], Awaitable[None]]) -> None:
+    """Runs the check in a new home with these suites."""
+    model_dir, base = save_model(folder / "model", seed=1), folder / "base"
+    make_zero_adapter(model_dir, base, RANK)
+    (folder / "home").mkdir()
+    async with learner(folder / "home", model_dir, base) as context:
+        context.settings = replace(context.settings, suites=str(suites))
+        await make_live(context, "r1-aaaaaaaa", "base", None)
+        await make_live(context, "r2-bbbbbbbb", "r1-aaaaaaaa", None)
+        await check(context)
