@@ -9,15 +9,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from service.client import Client
 from service.config import ADDRESS_FILE, OPERATOR_KEY_FILE
+from storage.records import CycleState
 from tests.e2e.browser import page_at
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "tour"
-VIEW = {"width": 1280, "height": 800}
-QUESTIONS = ("How do I keep bread fresh?", "Write a short poem about the sea.")
+VIEW: ViewportSize = {"width": 1280, "height": 800}
+TALL: ViewportSize = {"width": 1280, "height": 1400}
+QUESTIONS = ("What is the capital of France?", "Why do leaves turn red in autumn? One sentence, please.")
 ANSWER_MS = 120_000
 SETTLE_MS = 1000  # plots are drawn a moment after their data came
 
@@ -28,21 +30,23 @@ def main(home: Path) -> None:
     with page_at(url, viewport=VIEW) as page:
         _chat(page)
     client = Client(url=url, key=key)
-    judged = next(cycle for cycle in client.get("/api/cycles") if cycle["adapter"])
+    judged = next(cycle for cycle in client.get("/api/cycles") if cycle["state"] == CycleState.PROMOTED)
+    newest = client.get("/api/messages?limit=1&everyone=true")["data"][0]
     with page_at(url, "/console", viewport=VIEW) as page:
+        page.clock.set_system_time(newest["created_at_s"])  # simulated days have passed there
+        page.reload()
         page.get_by_test_id("key").fill(key)
         page.get_by_test_id("sign-in-send").click()
         expect(page.get_by_test_id("shares").locator(".u-wrap")).to_be_visible(timeout=ANSWER_MS)
         _keep(page, "console")
         page.goto(f"{url}/console/cycles/{judged['id']}")
         expect(page.get_by_test_id("plots").locator(".u-wrap").first).to_be_visible(timeout=ANSWER_MS)
-        _keep(page, "cycle", whole=True)
+        page.set_viewport_size(TALL)
+        _keep(page, "cycle")
+        page.set_viewport_size(VIEW)
         page.goto(f"{url}/console/adapters?a=base&b={judged['adapter']}")
         page.get_by_test_id("flips").locator("summary").first.click()
         _keep(page, "versions")
-        page.goto(f"{url}/console/data")
-        expect(page.locator("main tbody tr, main article, main li").first).to_be_visible(timeout=ANSWER_MS)
-        _keep(page, "data")
 
 
 def _chat(page: Page) -> None:
@@ -59,9 +63,10 @@ def _chat(page: Page) -> None:
     _keep(page, "chat")
 
 
-def _keep(page: Page, name: str, whole: bool = False) -> None:
+def _keep(page: Page, name: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=FOLDER / f"{name}.png", full_page=whole, animations="disabled")
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
 
 if __name__ == "__main__":
