@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,18 +106,19 @@ def engine_url(model_dir: Path, base_adapter: Path, tmp_path_factory: pytest.Tem
     async def adapters() -> list[tuple[str, Path]]:
         return [("base", base_adapter)]
 
-    async def make() -> Supervisor:
-        supervisor = Supervisor(EngineSettings(max_cpu_loras=16), model_dir, tmp_path_factory.mktemp("engine"), adapters)
-        await supervisor.start()
-        await supervisor.wait_ready(ENGINE_START_S)
-        return supervisor
+    def wait(work: Coroutine[Any, Any, T], limit_s: float) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(limit_s)
 
-    supervisor = asyncio.run_coroutine_threadsafe(make(), loop).result(ENGINE_START_S + 10)
-    yield supervisor.url
-    asyncio.run_coroutine_threadsafe(supervisor.stop(), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    supervisor = Supervisor(EngineSettings(max_cpu_loras=16), model_dir, tmp_path_factory.mktemp("engine"), adapters)
+    try:
+        wait(supervisor.start(), ENGINE_START_S)
+        wait(supervisor.wait_ready(ENGINE_START_S), ENGINE_START_S + 10)
+        yield supervisor.url
+    finally:
+        wait(supervisor.stop(), 60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def prepare_home(home: Path, base_adapter: Path) -> None:

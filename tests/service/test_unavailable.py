@@ -22,6 +22,7 @@ from storage.records import ApiKey, new_id
 from tests.conftest import Service, run_service
 from tests.databases import Place
 
+pytestmark = pytest.mark.engine
 WAITING = 3
 
 
