@@ -54,7 +54,7 @@ class Choice(Struct, frozen=True):
     index: int = 0
     delta: Delta = Delta()
     message: AnswerMessage = AnswerMessage()
-    logprobs: msgspec.Raw | None = None
+    logprobs: dict[str, Any] | None = None  # as OpenAI has them
     finish_reason: str | None = None
     token_ids: list[int] | None = None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from learner.engine import Usage
@@ -66,7 +65,7 @@ class ChunkChoice(Struct, frozen=True):
     index: int
     delta: AnswerDelta
     finish_reason: str | None = None
-    logprobs: msgspec.Raw | None = None
+    logprobs: dict[str, Any] | None = None
 
 
 class Chunk(Struct, frozen=True):
@@ -90,7 +89,7 @@ class AnswerChoice(Struct, frozen=True):
     index: int
     message: AnswerMessage
     finish_reason: str | None
-    logprobs: msgspec.Raw | None = None
+    logprobs: dict[str, Any] | None = None
 
 
 class Answer(Struct, frozen=True):

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
 
 from learner.adapter import make_zero_adapter
@@ -38,6 +39,9 @@ CHECKOUT = Path(__file__).parents[1]
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
 ENGINE_START_S = 300
 CALL_S = 600
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no claim is about speed
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -74,6 +75,19 @@ def test_usage_comes_in_a_last_chunk_when_asked_for(client: OpenAI) -> None:
     assert chunks[-1].choices == []
     assert chunks[-1].usage and 0 < chunks[-1].usage.completion_tokens <= 5
     assert all(chunk.usage is None for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probs_come_with_each_token_when_asked_for(client: OpenAI, stream: bool) -> None:
+    answer: Any = client.chat.completions.create(
+        model="ratchet", messages=QUESTION, max_tokens=6, logprobs=True, top_logprobs=2, temperature=0, stream=stream
+    )
+    choices = [chunk.choices[0] for chunk in answer if chunk.choices] if stream else [answer.choices[0]]
+    text = "".join((choice.delta if stream else choice.message).content or "" for choice in choices)
+    tokens = [token for choice in choices if choice.logprobs for token in choice.logprobs.content]
+    assert "".join(token.token for token in tokens).startswith(text) and 1 <= len(tokens) <= 6
+    assert all(token.logprob <= 0 and len(token.top_logprobs) == 2 for token in tokens)
+    assert tokens[0].top_logprobs[0].token == tokens[0].token  # at temperature 0
 
 
 def test_stop_ends_the_answer_before_its_word(client: OpenAI) -> None:

@@ -15,6 +15,7 @@ import { Talk } from "./talk.js";
 import { showMore, showTalk } from "./view.js";
 import { onReadyChange, watchReady } from "./waiting.js";
 
+const DOUBT_MS = 6000; // after an answer that failed: the server may not have noticed yet that its engine is gone
 const KEPT_TRIES = 5; // looks for an answer that a reload broke off, which is kept a moment later
 const KEPT_PAUSE_MS = 400;
 
@@ -35,7 +36,7 @@ const hooks = {
     writing.delete(talk);
     void refreshList();
   },
-  failed: () => void watchReady(),
+  failed: () => void watchReady(DOUBT_MS),
 };
 
 /** @type {Set<Talk>} those in which an answer is being written, also while another is shown */

@@ -23,11 +23,12 @@ export function onReadyChange(listener) {
   window.addEventListener("online", () => void watchReady());
 }
 
-/** Looks until it is ready. */
-export async function watchReady() {
+/** Looks until it is ready, and for a while longer where something makes one doubt that it is. @param {number} [doubt_ms] */
+export async function watchReady(doubt_ms = 0) {
   if (isWatching) return;
   isWatching = true;
-  while (!(await look())) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const until_ms = performance.now() + doubt_ms;
+  while (!(await look()) || performance.now() < until_ms) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   isWatching = false;
 }
 
