@@ -10,8 +10,17 @@ const MOST = 200_000; // characters that are kept on the page
 /** Of the log that is shown: whose, and from where on it is not. @type {{run: string, next: number | undefined}} */
 let at = { run: "", next: undefined };
 
+/** @type {Promise<boolean>} the last look: the next begins when it has ended, or both would show the same lines */
+let looking = Promise.resolve(false);
+
 /** Shows what is new in the log. Gives whether there is any. @param {Element} root @param {string} id of the cycle @returns {Promise<boolean>} */
-export async function showJobLog(root, id) {
+export function showJobLog(root, id) {
+  looking = looking.catch(() => false).then(() => look(root, id));
+  return looking;
+}
+
+/** @param {Element} root @param {string} id @returns {Promise<boolean>} */
+async function look(root, id) {
   const log = await get(withQuery(`/api/cycles/${id}/log`, { run: at.run, after: at.next }));
   if (!log.runs.length) return false;
   if (!part(root, "log-text")) fill(root, frame(root, id));
