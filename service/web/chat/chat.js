@@ -167,3 +167,4 @@ byId("new-chat").onclick = byId("new-chat-top").onclick = begin;
 window.addEventListener("popstate", () => void open());
 void open();
 void watchReady();
+performance.mark("interactive"); // from here on the page does what one asks of it
