@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.records import FeedbackKind, Role
+from storage.answers import newest_thumbs
+from storage.records import Role
 from storage.rows import select_all
 from storage.tables import conversations, dataset_rows, feedback, messages
 
@@ -76,9 +77,7 @@ async def _by_person(
 
 async def _count_thumbs(connection: AsyncConnection, ids: Sequence[str]) -> Counter[tuple[str, str]]:
     """(person, up or down) → how many of their own answers have that as their newest thumb."""
-    own = and_(messages.c.id == feedback.c.message_id, messages.c.person_id == feedback.c.person_id)
-    asked = (feedback.c.kind == FeedbackKind.THUMB, feedback.c.person_id.in_(ids))
-    newest = select(func.max(feedback.c.position)).join(messages, own).where(*asked).group_by(feedback.c.message_id)
+    newest = newest_thumbs(feedback.c.person_id.in_(ids))
     thumbs = select(feedback.c.person_id, feedback.c.value).where(feedback.c.position.in_(newest))
     found = await select_all(connection, thumbs, _Thumb)
     return Counter((thumb.person_id, said) for thumb in found if (said := msgspec.convert(thumb.value, str | None)) is not None)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.records import FeedbackKind, MessageStatus, Role
@@ -19,6 +19,7 @@ from storage.tables import feedback, messages, people
 SEEN = (MessageStatus.COMPLETE, MessageStatus.INTERRUPTED)  # of what was deleted nothing can be said
 
 version = func.coalesce(messages.c.engine_model, messages.c.adapter).label("version")
+by_owner = and_(messages.c.id == feedback.c.message_id, messages.c.person_id == feedback.c.person_id)  # feedback on one's own
 
 
 class Given(Struct, frozen=True):
@@ -40,6 +41,12 @@ class _Thumb(Struct, frozen=True):
     value: object
 
 
+def newest_thumbs(*where: ColumnElement[bool]) -> Select[tuple[int]]:
+    """The places of the newest thumbs that owners gave their answers, of those thumbs and answers that are `where`."""
+    thumbs = select(func.max(feedback.c.position)).join(messages, by_owner).where(feedback.c.kind == FeedbackKind.THUMB, *where)
+    return thumbs.group_by(feedback.c.message_id)
+
+
 async def select_given(connection: AsyncConnection, versions: Sequence[str], after: int, limit: int) -> list[Given]:
     """The first `limit` answers of these versions after a message's position, in order."""
     asked = (messages.c.position > after, messages.c.role == Role.ASSISTANT, messages.c.status.in_(SEEN))
@@ -54,11 +61,9 @@ async def select_thumbs(connection: AsyncConnection, versions: Sequence[str], af
     The newest thumb of an answer's owner counts, as in `storage.feedback`; one that was taken back is none. People who do
     not let cycles learn from them do not decide here either.
     """
-    own = and_(messages.c.id == feedback.c.message_id, messages.c.person_id == feedback.c.person_id)
     asked = (messages.c.position > after, messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE)
-    newest = select(func.max(feedback.c.position)).join(messages, own)
-    newest = newest.where(*asked, version.in_(versions), feedback.c.kind == FeedbackKind.THUMB).group_by(feedback.c.message_id)
-    thumbs = select(version, messages.c.person_id, feedback.c.value).join(messages, own)
+    newest = newest_thumbs(*asked, version.in_(versions))
+    thumbs = select(version, messages.c.person_id, feedback.c.value).join(messages, by_owner)
     thumbs = thumbs.join(people, people.c.id == messages.c.person_id)
     found = await select_all(connection, thumbs.where(feedback.c.position.in_(newest), people.c.learn), _Thumb)
     counts: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in versions}

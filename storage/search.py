@@ -14,7 +14,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, ScalarSelect, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.answers import SEEN, version
+from storage.answers import SEEN, by_owner, version
 from storage.feedback import Current
 from storage.records import Decision, Feedback, FeedbackKind, MessageStatus, Reason, Role
 from storage.rows import select_all, select_place
@@ -90,8 +90,7 @@ async def select_found(connection: AsyncConnection, wanted: Wanted, limit: int, 
 
 async def select_opinions(connection: AsyncConnection, message_ids: Sequence[str]) -> Mapping[str, Current]:
     """What the owners of these answers think of them now, by answer; of those they said something about."""
-    own = and_(messages.c.id == feedback.c.message_id, messages.c.person_id == feedback.c.person_id)
-    said = select(feedback).join(messages, own).where(feedback.c.message_id.in_(message_ids))
+    said = select(feedback).join(messages, by_owner).where(feedback.c.message_id.in_(message_ids))
     current: defaultdict[str, Current] = defaultdict(dict)
     for row in await select_all(connection, said.order_by(feedback.c.position), Feedback):
         current[row.message_id][row.kind] = row

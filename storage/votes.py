@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.answers import version
-from storage.records import FeedbackKind, MessageStatus, Role
+from storage.answers import by_owner, newest_thumbs, version
+from storage.records import MessageStatus, Role
 from storage.rows import select_all
 from storage.tables import feedback, messages, people
 
@@ -37,11 +37,9 @@ class _Thumb(Struct, frozen=True):
 
 async def select_day_votes(connection: AsyncConnection, since_s: float) -> list[DayVotes]:
     """The thumbs given since then, by day and then by version; a day without a thumb is left out."""
-    own = and_(messages.c.id == feedback.c.message_id, messages.c.person_id == feedback.c.person_id)
-    recent = (feedback.c.kind == FeedbackKind.THUMB, feedback.c.created_at_s >= since_s)
     answered = (messages.c.role == Role.ASSISTANT, messages.c.status == MessageStatus.COMPLETE, version.is_not(None))
-    newest = select(func.max(feedback.c.position)).join(messages, own).where(*recent, *answered).group_by(feedback.c.message_id)
-    thumbs = select(version, feedback.c.value, feedback.c.created_at_s).join(messages, own)
+    newest = newest_thumbs(feedback.c.created_at_s >= since_s, *answered)
+    thumbs = select(version, feedback.c.value, feedback.c.created_at_s).join(messages, by_owner)
     thumbs = thumbs.join(people, people.c.id == messages.c.person_id)
     found = await select_all(connection, thumbs.where(feedback.c.position.in_(newest), people.c.learn), _Thumb)
     counts: dict[tuple[str, str], Counter[str]] = {}

@@ -1,7 +1,9 @@
-"""The two tiny models, made once."""
+"""The two tiny models, made once, and a new home for whoever wants one."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from learner.adapter import make_zero_adapter
 from tests.learner.jobs import make_job
 from tests.learner.tiny import RANK, save_model
+from tests.learner.world import Body, learner
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,15 @@ def alone(model_dir: Path, zero_dir: Path, tmp_path_factory: pytest.TempPathFact
     folder = make_job(tmp_path_factory.mktemp("alone") / "job", model_dir, zero_dir)
     assert job.run(folder).error is None
     return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, model_dir: Path, zero_dir: Path) -> Callable[[Body], None]:
+    """Runs something with the context of a new home."""
+
+    async def go(body: Body) -> None:
+        (home := tmp_path / "home").mkdir()
+        async with learner(home, model_dir, zero_dir) as context:
+            await body(context)
+
+    return lambda body: asyncio.run(go(body))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import tarfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -26,9 +25,7 @@ from storage import adapters
 from storage.records import AdapterState
 from tests.adapters import published
 from tests.learner.tiny import RANK
-from tests.learner.world import learner
-
-Body = Callable[[Context], Awaitable[None]]
+from tests.learner.world import Body
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +36,6 @@ def taught(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught") / "adapter"
     write_adapter(folder, tensors, RANK, model_dir, Card(model_sha256(model_dir), "base", "d" * 64))
     return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path, model_dir: Path, zero_dir: Path) -> Callable[[Body], None]:
-    async def go(body: Body) -> None:
-        (home := tmp_path / "home").mkdir()
-        async with learner(home, model_dir, zero_dir) as context:
-            await body(context)
-
-    return lambda body: asyncio.run(go(body))
 
 
 def packed(folder: Path, readme: str = "# a card") -> bytes:

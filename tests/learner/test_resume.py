@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -18,22 +16,11 @@ from learner.train.stage import Candidate, Trained
 from storage import adapters, audit, cycles, datasets
 from storage.records import Adapter, AdapterState, Cycle, CycleState, Dataset, StageName
 from tests.learner.ended import keep
-from tests.learner.world import learner, make_live
+from tests.learner.world import Body, make_live
 
-Body = Callable[[Context], Awaitable[None]]
 CURATED = Curated("d" * 64, 1, 0, 0, {})
 NAME = "r1-00000001"
 TRAINED = Trained([Candidate(NAME, "", 4, 1.0, 0.5, {}, "")], "base", "base", "base", {NAME: []})
-
-
-@pytest.fixture
-def run(tmp_path: Path, model_dir: Path, zero_dir: Path) -> Callable[[Body], None]:
-    async def go(body: Body) -> None:
-        (home := tmp_path / "home").mkdir()
-        async with learner(home, model_dir, zero_dir) as context:
-            await body(context)
-
-    return lambda body: asyncio.run(go(body))
 
 
 async def failed(context: Context, outputs: dict[StageName, msgspec.Struct], path: str = "artifacts/datasets/d.jsonl") -> Cycle:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.adapter import make_zero_adapter
 from learner.context import Context
 from learner.evaluate.stage import Evaluated, VotedAnswer
 from learner.selftest.measured import NothingMeasured
@@ -19,8 +17,7 @@ from learner.selftest.take import take_pair
 from storage import cycles
 from storage.evaluations import insert_evaluation
 from storage.records import StageName
-from tests.learner.tiny import RANK, save_model
-from tests.learner.world import learner, make_live
+from tests.learner.world import Body, make_live
 from tests.suites import make_suites
 
 RIGHT = {"base": 0.25, "r1-aaaaaaaa": 0.5, "r2-bbbbbbbb": 0.123456789}
@@ -57,10 +54,11 @@ async def evaluated(context: Context, right: Mapping[str, float] = RIGHT, scored
     return await context.database.write(write)
 
 
-def test_a_pair_has_every_score_in_one_order_and_nobody_s_name(tmp_path: Path) -> None:
+def test_a_pair_has_every_score_in_one_order_and_nobody_s_name(run: Callable[[Body], None], tmp_path: Path) -> None:
     suites = make_suites(tmp_path / "suites")
 
     async def check(context: Context) -> None:
+        await prepare(context, suites)
         pair = await take_pair(context, await evaluated(context), hollow=True)
         assert [(suite.name, suite.margin, len(suite.families)) for suite in pair.suites] == [("facts", 9.0, 4), ("texts", 9.0, 4)]
         assert pair.suites[0].families == ["f1", "f2", "f3", "f4"]
@@ -73,13 +71,14 @@ def test_a_pair_has_every_score_in_one_order_and_nobody_s_name(tmp_path: Path) -
         ]
         assert pair.hollow and b"person-" not in msgspec.json.encode(pair)
 
-    asyncio.run(with_context(tmp_path, suites, check))
+    run(check)
 
 
-def test_what_was_not_scored_or_has_changed_since_is_no_pair(tmp_path: Path) -> None:
+def test_what_was_not_scored_or_has_changed_since_is_no_pair(run: Callable[[Body], None], tmp_path: Path) -> None:
     suites = make_suites(tmp_path / "suites")
 
     async def check(context: Context) -> None:
+        await prepare(context, suites)
         with pytest.raises(NothingMeasured, match="its votes refused them all"):
             await take_pair(context, await evaluated(context, scored=False))
         with pytest.raises(NothingMeasured, match="cycle 9 has evaluated nothing"):
@@ -90,16 +89,11 @@ def test_what_was_not_scored_or_has_changed_since_is_no_pair(tmp_path: Path) -> 
         with pytest.raises(NothingMeasured, match="it could not be evaluated"):
             await take_pair(context, cycle_id)
 
-    asyncio.run(with_context(tmp_path, suites, check))
+    run(check)
 
 
-async def with_context(folder: Path, suites: Path, check: Callable[[Context], Awaitable[None]]) -> None:
-    """Runs the check in a new home with these suites."""
-    model_dir, base = save_model(folder / "model", seed=1), folder / "base"
-    make_zero_adapter(model_dir, base, RANK)
-    (folder / "home").mkdir()
-    async with learner(folder / "home", model_dir, base) as context:
-        context.settings = replace(context.settings, suites=str(suites))
-        await make_live(context, "r1-aaaaaaaa", "base", None)
-        await make_live(context, "r2-bbbbbbbb", "r1-aaaaaaaa", None)
-        await check(context)
+async def prepare(context: Context, suites: Path) -> None:
+    """Versions to compare, by these suites."""
+    context.settings = replace(context.settings, suites=str(suites))
+    await make_live(context, "r1-aaaaaaaa", "base", None)
+    await make_live(context, "r2-bbbbbbbb", "r1-aaaaaaaa", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from storage.records import (
 )
 from tests.learner.tiny import RANK, LetterTokens
 
+Body = Callable[[Context], Awaitable[None]]
 TRUSTING = TrustSettings(new_person_wait_s=0, claim_people=1, crowd_people=1000, burst_chance=0)  # all speak alike
 
 
