@@ -22,6 +22,7 @@ from learner.train.parallel import Ranks
 from learner.train.spec import Diverged, Outcome, Step, Work
 
 WARM_UP = 0.1  # of all steps
+LEAST_BATCH = 4  # rows: a gradient of fewer says too little
 
 
 class Lesson(Protocol):
@@ -47,7 +48,7 @@ def fit(work: Work, rows: Sequence[Row], lesson: Lesson, brakes: Brakes | None =
     if not rows:
         raise Diverged("there is no row of any weight to learn from")
     optimiser = make_optimiser(parameters, settings)
-    batches = make_batches(rows, settings)
+    batches = make_batches(rows, settings, settings.passes)
     checkpoints = Checkpoints(work, rows)
     done, losses = 0, list[float]()
     if (found := checkpoints.load()) is not None:
@@ -96,13 +97,17 @@ def schedule(step: int, steps: int) -> float:
     return step / warm if step <= warm else 1 - 0.9 * (step - warm) / max(steps - warm, 1)
 
 
-def make_batches(rows: Sequence[Row], settings: TrainSettings) -> list[list[Row]]:
-    """Each pass: shuffled, with kinds and labels dealt evenly over the batches."""
+def make_batches(rows: Sequence[Row], settings: TrainSettings, passes: int) -> list[list[Row]]:
+    """Those of so many of a run's passes, each shuffled, with kinds and labels dealt evenly over the batches.
+
+    Few rows come in smaller batches, of 4 at least, so that a run has its `least_steps`: it costs no more and learns more.
+    """
     shuffle = random.Random(settings.seed).shuffle
+    size = min(settings.batch_rows, max(len(rows) * settings.passes // settings.least_steps, LEAST_BATCH))
     batches = []
-    for _ in range(settings.passes):
+    for _ in range(passes):
         order = _interleave(rows, shuffle)
-        batches += [order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows)]
+        batches += [order[at : at + size] for at in range(0, len(order), size)]
     return batches
 
 

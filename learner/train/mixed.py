@@ -1,4 +1,4 @@
-"""Method `mixed`, the daily default: everything people say in one pass over the rows (see DESIGN of the objective).
+"""Method `mixed`, the daily default: everything people say in one pass over the rows.
 
 | signal        | loss                                                                                |
 |---------------|-------------------------------------------------------------------------------------|

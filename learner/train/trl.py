@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
 from datasets import Dataset, disable_progress_bars
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -96,7 +95,7 @@ def batch_rows(work: Work, rows: Sequence[Row]) -> list[list[Row]]:
     weighed = [row for row in rows if row.weight > 0]
     if not weighed:
         raise Diverged(f"there is no row of any weight to learn from by {work.settings.method}")
-    return make_batches(weighed, msgspec.structs.replace(work.settings, passes=1))
+    return make_batches(weighed, work.settings, passes=1)
 
 
 def teach(work: Work, batches: Batches, make_trainer: Callable[[Work, Batches], Trainer]) -> Outcome:
