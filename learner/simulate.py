@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ DAY_S = 24 * 3600.0
 ANSWER_TOKENS = 256
 TEMPERATURE = 0.7
 CONCURRENCY = 32
+ANSWERS_EACH = 4  # that a person waits for at once: a service refuses too many
 START_LIMIT_S = 600.0
 POLL_S = 0.5
 
@@ -173,6 +175,7 @@ class _Simulation:
         self._url, self._key, self._user, self._say = url.rstrip("/"), key, user, say
         self._heldout_of: dict[str, tuple[float, Style]] = {}  # live adapter → share and style
         self._liked: list[str] = []  # before the first cycle
+        self._patience = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(ANSWERS_EACH))  # of each person
 
     async def run(self, rounds: int, turns: int, heldout: int, people: int) -> Report:
         asked, held = split_prompts(self._user.prompts(), heldout)
@@ -241,7 +244,7 @@ class _Simulation:
         """Share of the held-out answers that please, and the style of all; measured once per live version."""
         live = (await self._call("GET", "/api/status", self._key))["live"]
         if live not in self._heldout_of:
-            asked = [self._ask(prompt, keys[0], f"held-{at}", store=False) for at, prompt in enumerate(held)]
+            asked = [self._ask(prompt, keys[at % len(keys)], f"held-{at}", store=False) for at, prompt in enumerate(held)]
             answers = [completion["choices"][0]["message"]["content"] for completion in await self._each(asked)]
             judged = [self._user.judge(prompt, answer) for prompt, answer in zip(held, answers, strict=True)]
             if first:
@@ -259,7 +262,8 @@ class _Simulation:
             "seed": int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]),
             "store": store,
         }
-        return await self._call("POST", "/v1/chat/completions", key, body)
+        async with self._patience[key]:
+            return await self._call("POST", "/v1/chat/completions", key, body)
 
     async def _cycle(self) -> Any:
         begun = await self._call("POST", "/api/cycles", self._key)
