@@ -49,6 +49,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--against", default="base", help="the version it is compared with")
 
 
+@pytest.hookimpl(tryfirst=True)  # before what reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two halves that run side by side: what needs the engine on one worker, as it is one, and all else by files."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("engine" if item.get_closest_marker("engine") else item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("engine") is None)  # the longer half begins at once
+
+
 class Service:
     """A running service and the way to it."""
 
