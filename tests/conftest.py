@@ -7,6 +7,7 @@ on a free port, in a home of its own; `call` runs a coroutine where its parts li
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
@@ -47,6 +48,13 @@ settings.load_profile("any machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--adapter", help="the version to test; the live one where unset")
     parser.addoption("--against", default="base", help="the version it is compared with")
+
+
+def pytest_configure() -> None:
+    """Workers share the cores out: threads of an engine that wait for each other stand still where others are on their cores."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
 
 
 @pytest.hookimpl(tryfirst=True)  # before what reads the groups
