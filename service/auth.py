@@ -34,7 +34,7 @@ T = TypeVar("T")
 Connection = ASGIConnection[Any, Any, Any, Any]
 ASKER = "asker"  # in a request's state
 SESSION_PATH = "/v1/session"
-KNOWN_S = 5.0  # how long what is known of a key is not looked up again: another service's word on it counts after that
+KNOWN_S = 5.0  # for which what is known of a key is not looked up again: then another service's word on it counts
 RANK = (KeyRole.PERSON, KeyRole.OPERATOR, KeyRole.ADMIN)
 
 
@@ -95,10 +95,16 @@ class Gatekeeper:
     """Names the asker behind a request."""
 
     def __init__(
-        self, database: Database, home_key: str, settings: AuthSettings, cookies: Cookies, clock: Callable[[], float]
+        self,
+        database: Database,
+        home_key: str,
+        settings: AuthSettings,
+        cookies: Cookies,
+        clock: Callable[[], float],
+        known_s: float = KNOWN_S,
     ) -> None:
         self._database, self._settings, self._cookies, self._clock = database, settings, cookies, clock
-        self._home_sha256 = sha256(home_key)
+        self._home_sha256, self._known_s = sha256(home_key), known_s
         self._trusted = [ip_network(address) for address in settings.trusted_proxies]
         self._keys: dict[str, tuple[float, tuple[ApiKey, Person]]] = {}  # with when they were looked up, by the monotonic clock
         self._sessions: dict[str, tuple[float, Session]] = {}
@@ -175,9 +181,9 @@ class Gatekeeper:
     async def _look_up(
         self, known: dict[str, tuple[float, T]], digest: str, select: Callable[[AsyncConnection, str], Awaitable[T | None]]
     ) -> T | None:
-        """What the database says, at most `KNOWN_S` ago; longer ago only where it says nothing at all."""
+        """What the database says, or said at most `known_s` ago; longer ago only where it says nothing at all."""
         before = known.get(digest)
-        if before is not None and time.monotonic() - before[0] < KNOWN_S:
+        if before is not None and time.monotonic() - before[0] < self._known_s:
             return before[1]
         try:
             found = await self._database.read(lambda connection: select(connection, digest))

@@ -6,6 +6,7 @@ import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +50,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_s: float = 5.0  # from being asked to end to the end, engine included; answers may take what that leaves
 
     def __post_init__(self) -> None:
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise ValueError(f"public_url is {self.public_url!r}; expected an address like https://chat.example.org")
         if not 0 <= self.compare_share <= 1:
             raise ValueError(f"compare_share is {self.compare_share}; expected a share from 0 to 1")
 
@@ -114,11 +117,18 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     storage: StorageSettings = StorageSettings()
 
     def __post_init__(self) -> None:
-        if self.auth.mode == "open" and not self.auth.open_to_network and not is_loopback(self.server.host):
+        if self.auth.mode == "open" and not self.auth.open_to_network and (place := self._open_place()) is not None:
             raise ValueError(
-                f'server.host is "{self.server.host}", so that anybody who reaches this machine could chat and vote: expected '
-                '`mode = "keys"` or `mode = "proxy"` under [auth], or `open_to_network = true` there if that is what you want'
+                f'server.{place}, so that anybody who reaches it could chat and vote: expected `mode = "keys"` or '
+                '`mode = "proxy"` under [auth], or `open_to_network = true` there if that is what you want'
             )
+
+    def _open_place(self) -> str | None:
+        """The setting that lets others than this machine in."""
+        public = urlsplit(self.server.public_url).hostname
+        if not is_loopback(self.server.host):
+            return f'host is "{self.server.host}"'
+        return f'public_url is "{self.server.public_url}"' if public is not None and not is_loopback(public) else None
 
 
 def is_loopback(host: str) -> bool:

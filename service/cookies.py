@@ -1,7 +1,8 @@
 """The cookies of browsers: who chats without a key, and who came in with one.
 
 Where people come by https (`server.public_url`), both have the `__Host-` prefix: a browser takes such a cookie over https
-only, for the whole host, and from nobody else's subdomain.
+only, for the whole host, and from nobody else's subdomain. They come along when somebody follows a link from elsewhere, or they
+would be somebody else then; that no page elsewhere can use them is `forgery`'s to see to.
 """
 
 from __future__ import annotations
@@ -41,9 +42,7 @@ class Cookies:
         return self._cookie(kind, "", 0)
 
     def _cookie(self, kind: str, value: str, age_s: int) -> Cookie:
-        return Cookie(
-            key=self.name(kind), value=value, max_age=age_s, secure=self._secure, httponly=True, samesite="strict", path="/"
-        )
+        return Cookie(key=self.name(kind), value=value, max_age=age_s, secure=self._secure, httponly=True, samesite="lax", path="/")
 
 
 def new_secret() -> str:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth import Gatekeeper
 from service.config import AuthSettings, Config, ConfigError, ServerSettings, load_config
+from service.cookies import Cookies
 from service.home_key import VARIABLE, HomeKeyError, is_new, operator_key
+from service.keys import make_key
+from service.problem import Problem
+from storage.database import Database, UnavailableError
+from storage.keys import insert_key, revoke_key
+from storage.people import insert_person
+from storage.records import Person
 from tests.conftest import Service, run_service
 from tests.faults.scripted_chat import ScriptedChat, config_for, scripted_chat
 from tests.service.talks import keep_talk
 from tests.service.visitor import BROWSER, Heard, visit
+from tests.storage.loop import with_database
 
 PERSON, SESSION = "ratchet_person", "ratchet_session"
 
@@ -73,7 +85,7 @@ def test_a_browser_chats_without_signing_in_where_anybody_may(opened: Service) -
     cookie = page.cookies
     assert page.status == 200 and b'id="prompt"' in page.body and [*cookie] == [PERSON]
     told = str(page.headers["Set-Cookie"])
-    assert "HttpOnly" in told and "SameSite=strict" in told and "Secure" not in told
+    assert "HttpOnly" in told and "SameSite=lax" in told and "Secure" not in told
     first, again = (visit(opened.url, "GET", "/v1/me", cookies=cookie).json() for _ in range(2))
     assert first == again
     assert visit(opened.url, "GET", "/", cookies=cookie).cookies == {}
@@ -227,6 +239,8 @@ def test_the_header_counts_from_a_trusted_address_alone(
     ("settings", "said"),
     [
         ('[server]\nhost = "0.0.0.0"', r'server\.host is "0\.0\.0\.0".*mode = "keys".*open_to_network = true'),
+        ('[server]\npublic_url = "https://chat.example.org"', r'server\.public_url is "https://chat\.example\.org".*mode = "keys"'),
+        ('[server]\npublic_url = "chat.example.org"', "public_url is 'chat.example.org'; expected an address like"),
         ('[auth]\nmode = "proxy"\ntrusted_proxies = ["nowhere"]', "'nowhere' does not appear to be an IPv4 or IPv6"),
         ("[auth]\nsession_s = 0", "session_s is 0"),
         ("[limits.person]\nrequests_per_minute = 0", "requests_per_minute is 0; expected 1 or more"),
@@ -251,6 +265,40 @@ def test_settings_that_would_let_in_whom_nobody_meant_are_refused(tmp_path: Path
 )
 def test_settings_that_say_whom_they_mean_are_taken(auth: AuthSettings, host: str) -> None:
     assert Config(auth=auth, server=ServerSettings(host=host)).server.host == host
+
+
+class Silent:
+    """A database that stops answering."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self.answers = database, True
+
+    async def read(self, look: Callable[[AsyncConnection], Awaitable[object]]) -> object:
+        if not self.answers:
+            raise UnavailableError("it is gone")
+        return await self._database.read(look)
+
+
+def test_another_services_word_counts_and_a_database_that_is_gone_keeps_nobody_out_who_was_in(tmp_path: Path) -> None:
+    async def body(database: Database) -> None:
+        silent: Any = Silent(database)
+        gatekeeper = Gatekeeper(silent, "rt_home", AuthSettings(), Cookies(""), lambda: 5.0, known_s=0)
+        first, second = make_key("ann", 1.0), make_key("ann", 1.0)
+        await database.write(lambda c: insert_person(c, Person("ann", "Ann", 1.0)))
+        for made, _ in (first, second):
+            await database.write(partial(insert_key, key=made))
+        assert (await gatekeeper.of_key(first[1])).person.id == "ann"
+        silent.answers = False
+        assert (await gatekeeper.of_key(first[1])).person.id == "ann"
+        assert (await gatekeeper.of_key("rt_home")).actor == "operator"
+        with pytest.raises(UnavailableError):
+            await gatekeeper.of_key(second[1])
+        silent.answers = True
+        await database.write(lambda c: revoke_key(c, first[0].id, 5.0))  # by another service
+        with pytest.raises(Problem, match="no longer, good"):
+            await gatekeeper.of_key(first[1])
+
+    with_database(tmp_path / "db", body)
 
 
 def test_a_homes_key_is_made_once_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
