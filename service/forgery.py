@@ -22,7 +22,7 @@ class Hosts:
 
     def __init__(self, listens_at: str, public_url: str) -> None:
         public = urlsplit(public_url)
-        self._known = {*LOOPBACK, listens_at, public.hostname} if is_loopback(listens_at) else None
+        self._known = {*LOOPBACK, listens_at, public.hostname or listens_at} if is_loopback(listens_at) else None
         self._public = public.netloc
 
     def check(self, headers: Mapping[str, str]) -> None:
@@ -40,7 +40,7 @@ class Hosts:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site not in (None, "same-origin"):
             raise Problem("not_allowed", f"a page of another site asks for this (Sec-Fetch-Site is {site!r})")
-        if origin is not None and urlsplit(origin).netloc not in (headers.get("host"), self._public):
+        if origin is not None and origin.partition("://")[2] not in (headers.get("host"), self._public):
             raise Problem("not_allowed", f"a page of {origin!r} asks for this, which is not this service's")
         if headers.get(MARK) != MARKED:
             raise Problem(
@@ -49,4 +49,8 @@ class Hosts:
 
 
 def _hostname(named: str) -> str | None:
-    return urlsplit(f"//{named}").hostname
+    """Without the port, in small letters; None for what is no name."""
+    try:
+        return urlsplit(f"//{named}").hostname
+    except ValueError:
+        return None

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth import Gatekeeper
+from service.bench.tiny_model import make_tiny_model
 from service.config import AuthSettings, Config, ConfigError, ServerSettings, load_config
 from service.cookies import Cookies
 from service.home_key import VARIABLE, HomeKeyError, is_new, operator_key
@@ -37,34 +38,39 @@ def engine() -> Iterator[ScriptedChat]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
 @contextmanager
 def serving(folder: Path, engine: ScriptedChat, model_dir: Path, auth: AuthSettings, public_url: str = "") -> Iterator[Service]:
-    config = config_for(engine.url, model_dir, public_url=public_url)
+    config = config_for(engine.url, model_dir)
     (home := folder / "home").mkdir()
-    with run_service(home, replace(config, auth=auth)) as service:
+    with run_service(home, replace(config, auth=auth, server=replace(config.server, public_url=public_url))) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, tiny: tuple[Path, Path]) -> Iterator[Service]:
+def opened(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, small_model: Path) -> Iterator[Service]:
     """Anybody may chat."""
-    with serving(tmp_path_factory.mktemp("open"), engine, tiny[0], AuthSettings()) as service:
+    with serving(tmp_path_factory.mktemp("open"), engine, small_model, AuthSettings()) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, tiny: tuple[Path, Path]) -> Iterator[Service]:
+def keyed(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, small_model: Path) -> Iterator[Service]:
     """Who has a key may chat; people come by https."""
     auth = AuthSettings(mode="keys")
-    with serving(tmp_path_factory.mktemp("keys"), engine, tiny[0], auth, "https://chat.example.org") as service:
+    with serving(tmp_path_factory.mktemp("keys"), engine, small_model, auth, "https://chat.example.org") as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, tiny: tuple[Path, Path]) -> Iterator[Service]:
+def proxied(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedChat, small_model: Path) -> Iterator[Service]:
     """Whom a proxy on this machine names may chat."""
     auth = AuthSettings(mode="proxy", operators=("olga",), admins=("ada",))
-    with serving(tmp_path_factory.mktemp("proxy"), engine, tiny[0], auth) as service:
+    with serving(tmp_path_factory.mktemp("proxy"), engine, small_model, auth) as service:
         yield service
 
 
@@ -160,7 +166,7 @@ def test_our_own_page_and_programs_may(opened: Service) -> None:
     assert visit(opened.url, "POST", "/v1/me", {"learn": True}, "a program", cookies, elsewhere).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "[", ":80"])
 def test_a_name_that_was_led_to_this_machine_reaches_nothing(opened: Service, host: str) -> None:
     for path in ("/", "/v1/me", "/api/status", "/console", "/schema/openapi.json", "/web/icon.svg"):
         heard = visit(opened.url, "GET", path, key=opened.key, headers={"Host": host})
@@ -226,10 +232,10 @@ def test_a_proxy_names_people_operators_and_admins(proxied: Service) -> None:
 
 
 def test_the_header_counts_from_a_trusted_address_alone(
-    tmp_path: Path, engine: ScriptedChat, tiny: tuple[Path, Path], opened: Service
+    tmp_path: Path, engine: ScriptedChat, small_model: Path, opened: Service
 ) -> None:
     auth = AuthSettings(mode="proxy", admins=("ada",), trusted_proxies=("10.0.0.0/8",))
-    with serving(tmp_path, engine, tiny[0], auth) as service:
+    with serving(tmp_path, engine, small_model, auth) as service:
         for path in ("/v1/me", "/api/status"):
             assert visit(service.url, "GET", path, headers={"X-Forwarded-User": "ada"}).status == 401
     assert visit(opened.url, "GET", "/api/status", headers={"X-Forwarded-User": "ada"}).status == 401, "nor in another mode"
