@@ -187,7 +187,7 @@ async def add_person(
 ) -> PersonKey:
     """A person with a key of their own."""
     person = Person(new_id("person"), data.name, clock())
-    made, key = make_key(person.id, clock())
+    made, key = make_key(person.id, clock(), data.name)
 
     async def insert(connection: AsyncConnection) -> None:
         await people.insert_person(connection, person)
