@@ -35,7 +35,7 @@ def new_key() -> str:
 
 def operator_key(home: Path) -> str:
     """The key of this home's admin, made on first use. Raises `HomeKeyError` for one in the environment that is no key."""
-    if (named := os.environ.get(VARIABLE)) is not None:
+    if named := os.environ.get(VARIABLE):
         if not named.startswith(KEY_PREFIX) or len(named) < MIN_CHARACTERS:
             raise HomeKeyError(
                 f"{VARIABLE} is no key: expected {KEY_PREFIX!r} and {MIN_CHARACTERS - len(KEY_PREFIX)} characters or more"
@@ -51,4 +51,4 @@ def operator_key(home: Path) -> str:
 
 def is_new(home: Path) -> bool:
     """Whether the home has no key yet, so that its admin is to be told the one it gets."""
-    return os.environ.get(VARIABLE) is None and not (home / OPERATOR_KEY_FILE).exists()
+    return not os.environ.get(VARIABLE) and not (home / OPERATOR_KEY_FILE).exists()
