@@ -20,8 +20,9 @@ from storage.records import Cycle, CycleState, StageName
 Outputs = dict[StageName, dict[str, object]]
 
 
-async def reopen(connection: AsyncConnection, cycle_id: int, at_s: float) -> Cycle:
-    """Marks a failed cycle as running, and its candidates as candidates, in the caller's transaction; returns it.
+async def reopen(connection: AsyncConnection, cycle_id: int, actor: str, at_s: float) -> Cycle:
+    """Marks a failed cycle as running, and its candidates as candidates, in the caller's transaction; returns it. The `actor` is
+    whose word that was, for the audit.
 
     Raises `LookupError` for no cycle, and `StageError` for one that cannot go on, with the reason.
     """
@@ -37,7 +38,7 @@ async def reopen(connection: AsyncConnection, cycle_id: int, at_s: float) -> Cyc
     await _check_candidates(connection, cycle, done)
     reopened = await cycles.reopen_cycle(connection, cycle_id)
     await adapters.readmit_candidates(connection, cycle_id)
-    await audit.insert_audit(connection, "operator", "cycle.resume", str(cycle_id), "; ".join(cycle.reasons), at_s)
+    await audit.insert_audit(connection, actor, "cycle.resume", str(cycle_id), "; ".join(cycle.reasons), at_s)
     return reopened
 
 

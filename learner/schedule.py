@@ -23,7 +23,7 @@ from learner.context import Context
 from learner.evidence import Condition, judge_evidence
 from learner.train.methods import check_method
 from learner.workfiles import clear_folder
-from storage import adapters, cycles, feedback, leases, reviews
+from storage import adapters, audit, cycles, feedback, leases, reviews
 from storage.connect import clock_s, in_turn
 from storage.database import UnavailableError
 from storage.feedback import EvidenceCount
@@ -83,30 +83,35 @@ class Scheduler:
         elif self.running and not (self._leads and left is not None):
             await self._stop_cycle()
 
-    async def run_now(self, trigger: str, method: str | None = None, corpus: str = "") -> Cycle:
+    async def run_now(self, trigger: str, method: str | None = None, corpus: str = "", actor: str | None = None) -> Cycle:
         """Begins a cycle of a method, the settings' own where none is named, and returns it as it begins.
 
-        Documents come from the `corpus` alone where one is named. Raises `Busy` while another runs, or while what it makes
-        could not be tried, unless somebody is to be forgotten; ValueError for a method that there is not.
+        Documents come from the `corpus` alone where one is named. The `actor` is whose word it is, for the audit. Raises `Busy`
+        while another runs, or while what it makes could not be tried, unless somebody is to be forgotten; ValueError for a
+        method that there is not.
         """
         context, method = self._context, method or self._context.settings.train.method
         check_method(method)
 
         async def begin(connection: AsyncConnection) -> Cycle:
             await self._check_free(connection, method)
-            return await cycles.insert_cycle(connection, trigger, method, context.clock(), corpus)
+            begun = await cycles.insert_cycle(connection, trigger, method, context.clock(), corpus)
+            if actor is not None:
+                await audit.insert_audit(connection, actor, "cycle.start", str(begun.id), method, begun.started_at_s)
+            return begun
 
         return self._go_on(await context.database.write(begin))
 
-    async def judge_imported(self, name: str) -> Cycle:
-        """Begins a cycle that judges an adapter which was taken in, and returns it as it begins. Raises as `adopt.prepare` and
-        `run_now` do."""
+    async def judge_imported(self, name: str, actor: str) -> Cycle:
+        """Begins a cycle that judges an adapter which was taken in, at the word of the `actor`, and returns it as it begins.
+        Raises as `adopt.prepare` and `run_now` do."""
         context = self._context
         done = await adopt.prepare(context, name)
 
         async def begin(connection: AsyncConnection) -> Cycle:
             await self._check_free(connection, adopt.METHOD)
             begun = await cycles.insert_cycle(connection, "operator", adopt.METHOD, context.clock())
+            await audit.insert_audit(connection, actor, "cycle.start", str(begun.id), f"to judge {name}", begun.started_at_s)
             for stage, output in done.items():
                 await cycles.start_stage(connection, begun.id, stage, begun.started_at_s)
                 await cycles.finish_stage(connection, begun.id, stage, begun.started_at_s, msgspec.to_builtins(output))
@@ -137,8 +142,8 @@ class Scheduler:
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    async def cancel(self) -> Cycle | None:
-        """Ends the running cycle for good; what is live stays. Gives None when there is none."""
+    async def cancel(self, actor: str) -> Cycle | None:
+        """Ends the running cycle for good, at the word of the `actor`; what is live stays. Gives None when there is none."""
         await self._stop_cycle()
         context = self._context
 
@@ -150,6 +155,7 @@ class Scheduler:
                 connection, left.id, state=CycleState.CANCELLED, ended_at_s=context.clock(), reasons=("cancelled",)
             )
             await adapters.reject_candidates(connection, left.id)
+            await audit.insert_audit(connection, actor, "cycle.cancel", str(left.id), "", context.clock())
             return await cycles.select_cycle(connection, left.id)
 
         closed = await context.database.write(close)
@@ -157,15 +163,15 @@ class Scheduler:
             await asyncio.to_thread(clear_folder, context.folder(closed.id))
         return closed
 
-    async def resume(self, cycle_id: int) -> Cycle:
-        """Has a failed cycle go on from its last saved stage, and returns it as it goes on. Raises as `resume.reopen` does, and
-        `Busy` while another cycle runs."""
+    async def resume(self, cycle_id: int, actor: str) -> Cycle:
+        """Has a failed cycle go on from its last saved stage, for the `actor`, and returns it as it goes on. Raises as
+        `resume.reopen` does, and `Busy` while another cycle runs."""
 
         async def reopen(connection: AsyncConnection) -> Cycle:
             await in_turn(connection, "cycles")
             if (other := await cycles.select_running(connection)) is not None:
                 raise Busy(f"cycle {other.id} is running: cycle {cycle_id} can go on when it has ended")
-            return await resume.reopen(connection, cycle_id, self._context.clock())
+            return await resume.reopen(connection, cycle_id, actor, self._context.clock())
 
         return self._go_on(await self._context.database.write(reopen))
 

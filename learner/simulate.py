@@ -131,9 +131,8 @@ def throwaway_service(say: Say, settings: str = "", environment: dict[str, str] 
         (home / "ratchet.toml").write_text(f'clock = "injected"\n{settings}[learner.schedule]\nenabled = false\n')
         log = (home / "service.log").open("wb")
         command = [sys.executable, "-m", "service.cli", "up", "--home", str(home), "--port", "0"]
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
-        )
+        surroundings = {**os.environ, "RATCHET_ADMIN_KEY": "", **(environment or {})}  # the home makes its own key
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=surroundings)
         try:
             url = _wait_ready(process, home, say)
             yield url, (home / "operator.key").read_text().strip()

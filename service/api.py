@@ -1,4 +1,4 @@
-"""`/api`: what operators ask for and decide, for the command line and programs. All of it needs the operator's key."""
+"""`/api`: what operators ask for and decide, for the command line and programs. All of it needs an operator's key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from litestar import Router as Routes
 from litestar import delete, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +28,7 @@ from service import (
     engines,
     events,
     held,
+    keys,
     lineage,
     measured,
     messages,
@@ -47,13 +48,15 @@ from service import (
     training,
     votes,
 )
-from service.auth import Gatekeeper, new_key, sha256
+from service.auth import actor_of, asker_of, operators_only
 from service.clock import Clock
+from service.keys import make_key
 from service.people import OPERATOR_HANDLERS
 from service.problem import Problem
-from storage import adapters, cycles, people
+from storage import adapters, audit, cycles, people
 from storage.database import Database
-from storage.records import Adapter, ApiKey, Cycle, Person, Stage, new_id
+from storage.keys import insert_key
+from storage.records import Adapter, Cycle, Person, Stage, new_id
 
 
 class CycleReport(Struct, frozen=True):
@@ -88,11 +91,13 @@ class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/cycles", status_code=202)
-async def start_cycle(scheduler: NamedDependency[Scheduler], data: JSONBody[CycleRequest | None] = None) -> Cycle:
+async def start_cycle(
+    scheduler: NamedDependency[Scheduler], actor: NamedDependency[str], data: JSONBody[CycleRequest | None] = None
+) -> Cycle:
     """Begins a cycle now."""
     wanted = data or CycleRequest()
     try:
-        return await scheduler.run_now("operator", wanted.method, wanted.corpus)
+        return await scheduler.run_now("operator", wanted.method, wanted.corpus, actor)
     except ValueError as error:
         raise Problem("invalid_request", str(error), "method") from error
 
@@ -134,20 +139,20 @@ async def show_cycle(
 
 
 @delete("/cycles/running", status_code=200)
-async def cancel_cycle(scheduler: NamedDependency[Scheduler]) -> Cycle:
+async def cancel_cycle(scheduler: NamedDependency[Scheduler], actor: NamedDependency[str]) -> Cycle:
     """Ends the running cycle for good; what is live stays live."""
-    cancelled = await scheduler.cancel()
+    cancelled = await scheduler.cancel(actor)
     if cancelled is None:
         raise Problem("not_found", "no cycle is running")
     return cancelled
 
 
 @post("/cycles/{cycle_id:int}/resume", status_code=202)
-async def resume_cycle(cycle_id: FromPath[int], scheduler: NamedDependency[Scheduler]) -> Cycle:
+async def resume_cycle(cycle_id: FromPath[int], actor: NamedDependency[str], scheduler: NamedDependency[Scheduler]) -> Cycle:
     """Has a cycle that failed go on from its last saved stage: one that got as far as a dataset, and whose evidence no other
     cycle has used up since. Refused (409) where it cannot, with the reason."""
     try:
-        return await scheduler.resume(cycle_id)
+        return await scheduler.resume(cycle_id, actor)
     except LookupError as error:
         raise Problem("not_found", f"there is {error}", "cycle_id") from error
 
@@ -175,14 +180,19 @@ async def load_adapter(name: FromPath[str], database: NamedDependency[Database],
 
 @post("/people", status_code=201)
 async def add_person(
-    data: JSONBody[NewPerson], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]
+    data: JSONBody[NewPerson],
+    actor: NamedDependency[str],
+    database: NamedDependency[Database],
+    clock: NamedDependency[Callable[[], float]],
 ) -> PersonKey:
     """A person with a key of their own."""
-    person, key = Person(new_id("person"), data.name, clock()), new_key()
+    person = Person(new_id("person"), data.name, clock())
+    made, key = make_key(person.id, clock(), data.name)
 
     async def insert(connection: AsyncConnection) -> None:
         await people.insert_person(connection, person)
-        await people.insert_key(connection, ApiKey(sha256(key), person.id, clock()))
+        await insert_key(connection, made)
+        await audit.insert_audit(connection, actor, "key.create", made.id, made.role.value, clock())
 
     await database.write(insert)
     return PersonKey(person.id, person.name, key)
@@ -196,8 +206,8 @@ async def move_clock(data: JSONBody[ClockMove], clock: NamedDependency[Clock]) -
     return clock.advance(data.seconds)
 
 
-def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
-    """All routes under `/api`, behind the operator's key."""
+def api_routes() -> Routes:
+    """All routes under `/api`, for operators and admins."""
     handlers = [
         start_cycle, preview_cycle, list_cycles, show_cycle, cancel_cycle, resume_cycle, baseline, list_adapters, load_adapter,
         add_person, move_clock, *audits.HANDLERS, *directory.HANDLERS, *held.HANDLERS, *disk.HANDLERS, *minutes.HANDLERS,
@@ -205,6 +215,7 @@ def api_routes(gatekeeper: Callable[[], Gatekeeper]) -> Routes:
         *review.HANDLERS, *policy.HANDLERS, *lineage.HANDLERS, *pretrain.HANDLERS, *reports.HANDLERS, *events.HANDLERS,
         *releases.HANDLERS, *suites.HANDLERS, *OPERATOR_HANDLERS, *status.HANDLERS, *votes.HANDLERS, *messages.HANDLERS,
         *scores.HANDLERS, *moves.HANDLERS, *ask.HANDLERS, *portable.HANDLERS, *engines.HANDLERS, *training.HANDLERS,
-        *report_link.HANDLERS, *measured.HANDLERS,
+        *report_link.HANDLERS, *measured.HANDLERS, *keys.HANDLERS,
     ]  # fmt: skip
-    return Routes("/api", route_handlers=handlers, guards=[lambda connection, handler: gatekeeper().operator(connection, handler)])
+    known = {"asker": Provide(asker_of, sync_to_thread=False), "actor": Provide(actor_of, sync_to_thread=False)}
+    return Routes("/api", route_handlers=handlers, guards=[operators_only], dependencies=known)

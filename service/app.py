@@ -23,21 +23,26 @@ from learner.pretrain.pretrainer import Pretrainer
 from learner.release import standing
 from learner.schedule import Scheduler
 from learner.tokens import Tokens
-from service import chat, completions, conversations, feedback, health, me, people, report_link, site
+from service import chat, completions, conversations, feedback, health, me, people, report_link, session, site
+from service.admission import Admission
 from service.api import api_routes
 from service.assets import load_assets
-from service.auth import Gatekeeper, operator_key
+from service.auth import Gatekeeper
 from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
+from service.cookies import Cookies
 from service.fleet import Fleet
 from service.follow import follow
+from service.forgery import Hosts
 from service.guard import Guard
-from service.keep import keep_house
+from service.home_key import operator_key
+from service.keep import keep_house, keep_uses
 from service.limits import Limits
 from service.patience import BodyTimeout
 from service.problem import respond
+from service.rates import Rates
 from service.router import Router
 from storage.archive import DATABASE
 from storage.artifacts import Artifacts
@@ -54,6 +59,7 @@ class Parts:
     router: Router
     chat: Chat
     gatekeeper: Gatekeeper
+    rates: Rates
     policy: Policy
     context: Context
     scheduler: Scheduler
@@ -64,7 +70,7 @@ class Parts:
 
 
 @asynccontextmanager
-async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
+async def running(home: Path, config: Config, jar: Cookies) -> AsyncIterator[Parts]:
     """A working service without its HTTP: storage, engine, router, learner. The engine may still be starting."""
     policy = load_policy(config.learner.policy)
     model_dir = await asyncio.to_thread(ensure_model, config.model, models_dir())
@@ -96,18 +102,20 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
         scheduler = Scheduler(context, config.storage.lease_s)
         pretrainer = Pretrainer(context)
         keeper = CanaryKeeper(context, lambda: scheduler.leads)
+        gatekeeper = Gatekeeper(database, operator_key(home), config.auth, jar, clock)
         await fleet.start()
         tasks = [
             asyncio.create_task(_learn_once_ready(context, fleet, scheduler, config.engine.start_timeout_s)),
             asyncio.create_task(keep_house(database, artifacts, config.storage, clock)),
+            asyncio.create_task(keep_uses(gatekeeper)),
             asyncio.create_task(keeper.keep()),
         ]
         if database.is_shared:
             tasks.append(asyncio.create_task(follow(context, router)))
         try:
-            gatekeeper = Gatekeeper(database, operator_key(home))
+            rates = Rates(config.limits, clock)
             work = (context, scheduler, keeper, pretrainer)
-            yield Parts(database, engine, fleet, router, talk, gatekeeper, policy, *work, clock, clock())
+            yield Parts(database, engine, fleet, router, talk, gatekeeper, rates, policy, *work, clock, clock())
         finally:
             for task in tasks:
                 task.cancel()
@@ -115,6 +123,7 @@ async def running(home: Path, config: Config) -> AsyncIterator[Parts]:
             await pretrainer.stop()
             await talk.drain(streams_s(config))
             await fleet.stop()
+            await gatekeeper.keep_uses()
             await database.close()
 
 
@@ -129,15 +138,19 @@ async def _learn_once_ready(context: Context, fleet: Fleet, scheduler: Scheduler
 
 def create_app(home: Path, config: Config) -> Litestar:
     """The service as an ASGI application; its parts live as long as it runs. Raises `AssetsError`."""
-    assets = load_assets()
+    assets, jar = load_assets(), Cookies(config.server.public_url)
+    hosts = Hosts(config.server.host, config.server.public_url)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with running(home, config) as app.state.parts:
+        async with running(home, config, jar) as app.state.parts:
             yield
 
     def part(name: str) -> Provide:
         return Provide(lambda: getattr(app.state.parts, name), sync_to_thread=False)
+
+    def fixed(value: object) -> Provide:
+        return Provide(lambda: value, sync_to_thread=False)
 
     app = Litestar(
         route_handlers=[
@@ -146,15 +159,16 @@ def create_app(home: Path, config: Config) -> Litestar:
             *completions.HANDLERS,
             *conversations.HANDLERS,
             *me.HANDLERS,
+            *session.HANDLERS,
             *people.HANDLERS,
             *health.HANDLERS,
             *site.HANDLERS,
             *report_link.PAGES,
-            api_routes(lambda: app.state.parts.gatekeeper),
+            api_routes(),
         ],
         dependencies={name: part(name) for name in Parts.__dataclass_fields__}
-        | {"assets": Provide(lambda: assets, sync_to_thread=False)},
-        middleware=[BodyTimeout(config.server.body_timeout_s)],
+        | {"assets": fixed(assets), "jar": fixed(jar), "config": fixed(config)},
+        middleware=[Admission(lambda: app.state.parts.gatekeeper, hosts, config.auth), BodyTimeout(config.server.body_timeout_s)],
         lifespan=[lifespan],
         exception_handlers={Exception: respond},
         request_max_body_size=config.server.max_body_bytes,

@@ -20,12 +20,13 @@ from litestar.response import Stream
 from learner.engine import Completion, EngineError, Usage
 from learner.engines import Engines
 from learner.policy import Breach
-from service.auth import Gatekeeper
+from service.auth import asker_of
 from service.compare import COMPARE, can_compare, is_compared
 from service.config import ServerSettings
 from service.guard import POLICY, Guard, refusal
 from service.limits import Limits
 from service.problem import Problem, problem_of
+from service.rates import Rates
 from service.router import Router, model_name
 from service.stream import Events, ToldStream
 from service.turns import Turn, keep_failure, keep_turn
@@ -74,12 +75,18 @@ class Chat:
         self._asking: set[asyncio.Task[Any]] = set()  # that wait for the engine
 
     async def answer(
-        self, request: ChatRequest, person: Person, left: Left = never, compares: bool = False
+        self,
+        request: ChatRequest,
+        person: Person,
+        left: Left = never,
+        compares: bool = False,
+        spent: Callable[[int], object] = lambda _: None,
     ) -> Response[Answer] | Stream:
         """The whole answer, or the stream of it. Raises `Problem` for what is wrong before the first token.
 
         The engine stops when the client has `left`: what a stream has said by then is kept, a plain answer is not. A client
-        that `compares` is told where this answer is one to be compared.
+        that `compares` is told where this answer is one to be compared. What the answer took, in tokens, is told to `spent`
+        when it has ended, however it ends.
         """
         if self.closing:
             raise Problem("not_ready", "the service is ending: ask again when it is back")
@@ -88,6 +95,7 @@ class Chat:
         with self._limits.place(person.id) as place:
             await self._limits.check_prompt(request.messages)
             turn, refused = await self._begin(request, person)
+            place.over = lambda: spent(len(turn.prompt_token_ids) + len(turn.token_ids))
             headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
             if refused is not None:
                 return await self._refused(request, turn, refusal(refused), headers)
@@ -285,11 +293,15 @@ async def complete(
     data: JSONBody[ChatRequest],
     request: Request,  # type: ignore[type-arg]
     chat: NamedDependency[Chat],
-    gatekeeper: NamedDependency[Gatekeeper],
+    rates: NamedDependency[Rates],
 ) -> Response[Answer] | Stream:
     """An answer of the live model, or of a pinned version."""
+    asker = asker_of(request)
+    charge = rates.take_answer(asker)
     left = partial(_disconnected, request)
-    return await chat.answer(data, await gatekeeper.person(request), left, can_compare(request.headers))
+    answer = await chat.answer(data, asker.person, left, can_compare(request.headers), charge.settle)
+    answer.headers.update(charge.headers)
+    return answer
 
 
 async def _disconnected(request: Request) -> None:  # type: ignore[type-arg]

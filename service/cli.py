@@ -19,6 +19,7 @@ from service.commands import (
     doctor,
     evaluate,
     gate,
+    keys,
     model,
     people,
     policy,
@@ -35,7 +36,7 @@ from service.config import ConfigError
 FAMILIES = {
     "Run it": (up, doctor, status, config, model, backup),
     "Learn and judge": (cycles, adapters, evaluate, gate, pretrain),
-    "People, data and rules": (people, data, policy),
+    "People, data and rules": (people, keys, data, policy),
     "Measure": (simulate, bench),
     "Command line": (completion,),
 }  # by heading, in the order in which help shows them

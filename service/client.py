@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from service.config import ADDRESS_FILE, OPERATOR_KEY_FILE, default_home
+from service.home_key import VARIABLE
 
 TIMEOUT_S = 120
 TRANSFER_TIMEOUT_S = 3600  # an upload is answered once all of it is in, an evaluation once it is done
@@ -30,7 +31,7 @@ class Client:
     def __init__(self, url: str | None = None, key: str | None = None, home: Path | None = None) -> None:
         home = home or default_home()
         self.url = (url or os.environ.get("RATCHET_URL") or _read(home / ADDRESS_FILE) or "").rstrip("/")
-        self._key = key or os.environ.get("RATCHET_KEY") or _read(home / OPERATOR_KEY_FILE) or ""
+        self._key = key or key_for(home)
 
     def __enter__(self) -> Client:
         if not self.url:
@@ -88,6 +89,11 @@ class Client:
                 raise ClientError(_message_of(error.read()) or f"{request.selector}: HTTP {error.code}") from error
         except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             raise ClientError(f"nothing answers at {self.url}, or it broke off: start the service with `ratchet up`") from error
+
+
+def key_for(home: Path) -> str:
+    """What to call a service as: `RATCHET_KEY`, or what its home says of its admin; "" where nothing does."""
+    return os.environ.get("RATCHET_KEY") or os.environ.get(VARIABLE) or _read(home / OPERATOR_KEY_FILE) or ""
 
 
 def _chunks(stream: BinaryIO, sent: Callable[[int], None]) -> Iterator[bytes]:

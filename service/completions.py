@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.engine import Usage
-from service.auth import Gatekeeper
+from service.auth import asker_of
 from service.paging import LIMIT, After, Limit, Order, Page, page
 from service.problem import Problem, owned
 from service.router import ALIAS, model_name
@@ -34,14 +34,13 @@ METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 async def list_completions(
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
     after: After = None,
     limit: Limit = LIMIT,
     order: Order = "asc",
     model: Annotated[str | None, QueryParameter()] = None,
 ) -> Page[StoredAnswer]:
     """The asker's answers by age; `metadata[key]=value`, any number of times, leaves those that have it attached."""
-    person, version, wanted = await gatekeeper.person(request), _version(model), _metadata(request)
+    person, version, wanted = asker_of(request).person, _version(model), _metadata(request)
 
     async def select(connection: AsyncConnection) -> list[Message]:
         return await completions.select_completions(
@@ -58,10 +57,9 @@ async def show_completion(
     completion_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> StoredAnswer:
     """One of the asker's answers."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     return _stored(await database.read(lambda connection: _select(connection, completion_id, person.id)))
 
 
@@ -71,10 +69,9 @@ async def change_metadata(
     data: JSONBody[MetadataChange],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> StoredAnswer:
     """Replaces what is attached to an answer; null takes it all away."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def change(connection: AsyncConnection) -> Message:
         await completions.update_metadata(connection, completion_id, person.id, data.metadata or {})
@@ -89,10 +86,9 @@ async def delete_completion(
     completion_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> CompletionDeleted:
     """Deletes an answer with the feedback on it, and the questions that led only to it."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     with owned("completion_id"):
         await database.write(lambda connection: completions.delete_completion(connection, completion_id, person.id))
     return CompletionDeleted(completion_id)
@@ -103,13 +99,12 @@ async def list_messages(
     completion_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
     after: After = None,
     limit: Limit = LIMIT,
     order: Order = "asc",
 ) -> Page[StoredMessage]:
     """The messages of the request that was answered so, as they were said."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def select(connection: AsyncConnection) -> list[Message]:
         await _select(connection, completion_id, person.id)

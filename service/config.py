@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from learner.config import LearnerSettings
 from learner.model import BUILTIN
@@ -18,6 +21,8 @@ from storage.settings import StorageSettings
 
 FILE, ADDRESS_FILE, OPERATOR_KEY_FILE = "ratchet.toml", "address", "operator.key"  # in a home
 STORAGE_URL = "RATCHET_STORAGE_URL"  # takes the place of storage.url
+Mode = Literal["open", "keys", "proxy"]
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LAST_STEPS_S = 1  # of an exit: connections, jobs and the database
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -29,8 +34,9 @@ class ConfigError(Exception):
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the service listens and what it takes."""
 
-    host: str = "127.0.0.1"  # address to listen at; "0.0.0.0" is all of this machine's
+    host: str = "127.0.0.1"  # address to listen at; "0.0.0.0" is all of this machine's, and then see auth.mode
     port: int = 8000  # 0 asks the system for a free one
+    public_url: str = ""  # where people come by another name, "https://chat.example.org"; behind https cookies are for https alone
     max_body_bytes: int = 1_000_000  # of a request
     body_timeout_s: float = 30.0  # for a request to come whole
     max_prompt_tokens: int | None = None  # where unset, what the engine's context leaves
@@ -44,8 +50,51 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_s: float = 5.0  # from being asked to end to the end, engine included; answers may take what that leaves
 
     def __post_init__(self) -> None:
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise ValueError(f"public_url is {self.public_url!r}; expected an address like https://chat.example.org")
         if not 0 <= self.compare_share <= 1:
             raise ValueError(f"compare_share is {self.compare_share}; expected a share from 0 to 1")
+
+
+class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may come in, and how. Keys of operators and admins work in every mode."""
+
+    mode: Mode = "open"  # "open" is anybody who reaches it, "keys" who has a key, "proxy" whom a single-sign-on proxy names too
+    open_to_network: bool = False  # lets anybody who reaches this machine chat and vote, without a key; for mode "open"
+    session_s: float = 12 * 3600.0  # how long a browser stays signed in
+    rotation_overlap_s: float = 24 * 3600.0  # how long a key that is rotated goes on working beside its successor
+    proxy_header: str = "X-Forwarded-User"  # in which the proxy names who asks; it has to take it off what comes from outside
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")  # addresses or networks whose word on that counts
+    operators: tuple[str, ...] = ()  # names, as the proxy gives them, of those who operate the loop
+    admins: tuple[str, ...] = ()  # and of those who make keys of operators too
+
+    def __post_init__(self) -> None:
+        for address in self.trusted_proxies:
+            ip_network(address)  # raises ValueError, which quotes it
+        if self.session_s <= 0 or self.rotation_overlap_s < 0:
+            raise ValueError(f"session_s is {self.session_s} and rotation_overlap_s {self.rotation_overlap_s}; expected seconds")
+
+
+class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much may be asked for, beyond what `[server]` allows at once. Not limited where unset."""
+
+    requests_per_minute: int | None = None  # answers asked for
+    tokens_per_minute: int | None = None  # of prompts and answers together
+    requests_per_day: int | None = None  # by days of UTC
+    tokens_per_day: int | None = None  # by days of UTC
+    feedback_per_minute: int | None = None  # votes and words on answers
+
+    def __post_init__(self) -> None:
+        for name, limit in asdict(self).items():
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name} is {limit}; expected 1 or more, or nothing at all for no limit")
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rates of one person with all their keys, and of one key. Each service process counts by itself."""
+
+    person: RateSettings = RateSettings()
+    key: RateSettings = RateSettings()
 
 
 class GuardSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,10 +109,31 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     model: str = BUILTIN  # a built-in model or a folder in Hugging Face's layout
     clock: Literal["system", "injected"] = "system"  # "injected" lets an operator move time: for simulations only
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
     guard: GuardSettings = GuardSettings()
     engine: EngineSettings = EngineSettings()
     learner: LearnerSettings = LearnerSettings()
     storage: StorageSettings = StorageSettings()
+
+    def __post_init__(self) -> None:
+        if self.auth.mode == "open" and not self.auth.open_to_network and (place := self._open_place()) is not None:
+            raise ValueError(
+                f'server.{place}, so that anybody who reaches it could chat and vote: expected `mode = "keys"` or '
+                '`mode = "proxy"` under [auth], or `open_to_network = true` there if that is what you want'
+            )
+
+    def _open_place(self) -> str | None:
+        """The setting that lets others than this machine in."""
+        public = urlsplit(self.server.public_url).hostname
+        if not is_loopback(self.server.host):
+            return f'host is "{self.server.host}"'
+        return f'public_url is "{self.server.public_url}"' if public is not None and not is_loopback(public) else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return host in LOOPBACK or host.startswith("127.")
 
 
 def streams_s(config: Config) -> float:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth import Gatekeeper
+from service.auth import asker_of
 from service.opinion import Now, of_current
 from service.paging import LIMIT, After, Limit, Page, page
 from service.problem import Problem, owned
@@ -67,13 +67,12 @@ class ConversationDeleted(Struct, frozen=True):
 async def list_conversations(
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
     after: After = None,
     limit: Limit = LIMIT,
     search: Search = "",
 ) -> Page[ConversationCard]:
     """The asker's conversations, the one last talked in first; with `search` those with these words in title or messages."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def select(connection: AsyncConnection) -> list[Conversation]:
         return await conversations.select_conversations(connection, person.id, limit + 1, after, search)
@@ -88,10 +87,9 @@ async def show_conversation(
     conversation_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> ConversationTree:
     """One of the asker's conversations, with every branch of it."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def look(connection: AsyncConnection) -> ConversationTree:
         found = await _select(connection, conversation_id, person.id)
@@ -109,10 +107,9 @@ async def rename_conversation(
     data: JSONBody[TitleChange],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> ConversationCard:
     """Gives a conversation another title."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def rename(connection: AsyncConnection) -> Conversation:
         await conversations.update_title(connection, conversation_id, person.id, data.title)
@@ -127,10 +124,9 @@ async def delete_conversation(
     conversation_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> ConversationDeleted:
     """Deletes a conversation with all its messages and the feedback on them."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     with owned("conversation_id"):
         await database.write(lambda c: conversations.delete_conversation(c, conversation_id, person.id))
     return ConversationDeleted(conversation_id)

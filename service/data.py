@@ -28,12 +28,13 @@ JSON, JSON_LINES = "application/json", "application/x-ndjson"
 async def export_data(
     layout: FromQuery[ExportLayout],
     database: NamedDependency[Database],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
     everyone: FromQuery[bool] = False,
 ) -> Stream:
     """One JSON object a line, or an array where the layout is one, sent as it is read; of people who consent, or of `everyone`."""
     whose = "everyone" if everyone else "people who consent"
-    await note(database, clock(), "data.export", layout, f"conversations of {whose}")
+    await note(database, actor, clock(), "data.export", layout, f"conversations of {whose}")
     return Stream(export(database, layout, everyone=everyone), media_type=JSON if layout in ARRAYS else JSON_LINES)
 
 
@@ -43,6 +44,7 @@ async def import_data(
     request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     context: NamedDependency[Context],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
 ) -> Imported:
     """Takes a file as the body, up to 256 MB. Says what is new now, and which records could not be used and why."""
@@ -56,13 +58,13 @@ async def import_data(
     finally:
         await asyncio.to_thread(shutil.rmtree, folder)
     detail = f"{imported.added.conversations} conversations, {imported.added.feedback} of feedback, {imported.skipped} skipped"
-    await note(database, clock(), "data.import", layout, detail)
+    await note(database, actor, clock(), "data.import", layout, detail)
     return imported
 
 
-async def note(database: Database, at_s: float, action: str, subject: str, detail: str) -> None:
-    """What the operator did, for the audit."""
-    await database.write(lambda connection: audit.insert_audit(connection, "operator", action, subject, detail, at_s))
+async def note(database: Database, actor: str, at_s: float, action: str, subject: str, detail: str) -> None:
+    """What an operator did, for the audit."""
+    await database.write(lambda connection: audit.insert_audit(connection, actor, action, subject, detail, at_s))
 
 
 HANDLERS = [export_data, import_data]

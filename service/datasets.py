@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context
 from learner.rows import read_rows
-from service.auth import operator_key, sha256
 from service.downloads import TAR, read_out
+from service.home_key import operator_key, sha256
 from service.problem import Problem
 from storage import audit, datasets
 from storage.artifacts import ArtifactError
@@ -58,6 +58,7 @@ async def show_dataset(dataset_id: FromPath[str], database: NamedDependency[Data
 async def export_dataset(
     dataset_id: FromPath[str],
     context: NamedDependency[Context],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
     people: FromQuery[bool] = False,
 ) -> Stream:
@@ -81,7 +82,7 @@ async def export_dataset(
     detail = "with people's ids" if people else "people under other names"
     at_s = clock()
     await context.database.write(
-        lambda connection: audit.insert_audit(connection, "operator", "dataset.export", dataset.id, detail, at_s)
+        lambda connection: audit.insert_audit(connection, actor, "dataset.export", dataset.id, detail, at_s)
     )
     return Stream(read_out(tar), media_type=TAR)
 

@@ -59,6 +59,7 @@ async def import_file(
     request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     context: NamedDependency[Context],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
     kind: FromQuery[DocumentKind | None] = None,
     layout: FromQuery[Layout] = Layout.AUTO,
@@ -88,7 +89,7 @@ async def import_file(
 
     async def finish(done: Imported) -> None:
         detail = f"{done.records} records: {done.added} documents added, {done.known} known, {done.skipped} skipped"
-        await note(database, clock(), "documents.import", source, detail)
+        await note(database, actor, clock(), "documents.import", source, detail)
 
     return Stream(_answer(first, steps, folder, name, finish), media_type=JSON_LINES)
 
@@ -176,7 +177,10 @@ async def list_imports(database: NamedDependency[Database], limit: Limit = LIMIT
 
 @delete("/documents", status_code=200)
 async def take_back(
-    source: FromQuery[str], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]
+    source: FromQuery[str],
+    database: NamedDependency[Database],
+    actor: NamedDependency[str],
+    clock: NamedDependency[Callable[[], float]],
 ) -> TakenBack:
     """Deletes all that was imported from a source, but nothing that people wrote here; its files may then come in again."""
     forgotten = await database.write(lambda connection: imports.delete_imports(connection, source))
@@ -185,7 +189,7 @@ async def take_back(
         deleted += count
     if not deleted and not forgotten:
         raise Problem("not_found", f"no document was imported from the source {source!r}", "source")
-    await note(database, clock(), "documents.delete", source, f"{deleted} documents, {forgotten} imports")
+    await note(database, actor, clock(), "documents.delete", source, f"{deleted} documents, {forgotten} imports")
     return TakenBack(source, deleted, forgotten)
 
 

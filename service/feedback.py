@@ -13,10 +13,11 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth import Gatekeeper
+from service.auth import asker_of
 from service.opinion import FIELDS, Opinion, Said, of_current, said_of
 from service.paging import LIMIT, After, Limit, Page, page
 from service.problem import Problem, owned
+from service.rates import Rates
 from service.reasons import ReasonLabel, parse_reasons, reason_labels
 from service.wire import FeedbackDeleted, FeedbackReceipt, FeedbackRequest
 from storage import completions, feedback
@@ -74,24 +75,24 @@ async def give_feedback(
     data: JSONBody[FeedbackRequest],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
+    rates: NamedDependency[Rates],
     clock: NamedDependency[Callable[[], float]],
 ) -> FeedbackReceipt:
     """Feedback on one of the asker's own answers."""
-    person = await gatekeeper.person(request)
-    return await database.write(lambda connection: give(connection, data, person, clock()))
+    asker = asker_of(request)
+    rates.take_feedback(asker)
+    return await database.write(lambda connection: give(connection, data, asker.person, clock()))
 
 
 @get("/v1/feedback")
 async def list_feedback(
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
     after: After = None,
     limit: Limit = LIMIT,
 ) -> Page[Said]:
     """All that the asker ever said about answers, newest first."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     with owned("after"):
         rows = await database.read(lambda c: feedback.select_feedback(c, person.id, limit + 1, after=after))
     return page([said_of(row) for row in rows], limit)
@@ -108,10 +109,9 @@ async def show_feedback(
     completion_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> Opinion:
     """What the asker thinks of an answer now, and how they came to think so."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def look(connection: AsyncConnection) -> Opinion:
         await _check_answer(connection, completion_id, person, "completion_id")
@@ -127,10 +127,9 @@ async def delete_feedback(
     completion_id: FromPath[str],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> FeedbackDeleted:
     """Deletes all that the asker said about an answer."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def remove(connection: AsyncConnection) -> int:
         await _check_answer(connection, completion_id, person, "completion_id")

@@ -1,4 +1,4 @@
-"""Housekeeping: once an hour what is older than the settings say goes."""
+"""Housekeeping: once an hour what is older than the settings say goes, and once a minute the last use of keys is kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from service.auth import Gatekeeper
 from storage.artifacts import ArtifactError, Artifacts
 from storage.database import Database, UnavailableError
 from storage.retention import apply_retention
@@ -13,6 +14,7 @@ from storage.settings import StorageSettings
 
 logger = logging.getLogger(__name__)
 EVERY_S = 3600.0
+USES_EVERY_S = 60.0
 
 
 async def keep_house(database: Database, artifacts: Artifacts, settings: StorageSettings, clock: Callable[[], float]) -> None:
@@ -24,3 +26,10 @@ async def keep_house(database: Database, artifacts: Artifacts, settings: Storage
         except (ArtifactError, UnavailableError, OSError) as error:  # the next hour may do better
             logger.warning("retention could not finish: %s", error)
         await asyncio.sleep(EVERY_S)
+
+
+async def keep_uses(gatekeeper: Gatekeeper) -> None:
+    """Keeps when keys were last used, every minute, until it is cancelled."""
+    while True:
+        await asyncio.sleep(USES_EVERY_S)
+        await gatekeeper.keep_uses()

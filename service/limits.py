@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ class Place:
     """Room for one answer: given back at the end of the block that took it, or with the task that goes on after it."""
 
     task: asyncio.Task[Any] | None = None
+    over: Callable[[], object] = lambda: None  # called when it is given back
 
 
 class Limits:
@@ -45,9 +46,9 @@ class Limits:
             yield place
         finally:
             if place.task is None or place.task.done():
-                self._give_back(person_id)
+                self._give_back(person_id, place)
             else:
-                place.task.add_done_callback(lambda _: self._give_back(person_id))
+                place.task.add_done_callback(lambda _: self._give_back(person_id, place))
 
     async def check_prompt(self, messages: Sequence[ChatMessage]) -> None:
         """Raises `context_length_exceeded` for a prompt of more than `max_prompt_tokens`; the engine has a limit of its own."""
@@ -59,7 +60,8 @@ class Limits:
         if count > limit:
             raise Problem("context_length_exceeded", f"the prompt has {count} tokens, expected {limit} at most", "messages")
 
-    def _give_back(self, person_id: str) -> None:
+    def _give_back(self, person_id: str, place: Place) -> None:
+        place.over()
         self._by_person[person_id] -= 1
         if not self._by_person[person_id]:
             del self._by_person[person_id]

@@ -12,7 +12,7 @@ from litestar.response import Stream
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth import Gatekeeper
+from service.auth import asker_of
 from service.export import export
 from storage import kept, people
 from storage.database import Database
@@ -37,10 +37,9 @@ class Consent(Struct, frozen=True, forbid_unknown_fields=True):
 async def show_me(
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> Me:
     """The asker, also when nothing is kept of them yet."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     return await database.read(lambda connection: _me(connection, person))
 
 
@@ -49,11 +48,10 @@ async def consent(
     data: JSONBody[Consent],
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
     clock: NamedDependency[Callable[[], float]],
 ) -> Me:
     """Says whether cycles may learn from what the asker says, past and future; what is live stays as it is."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
 
     async def change(connection: AsyncConnection) -> Me:
         await people.ensure_person(connection, msgspec.structs.replace(person, created_at_s=clock()))
@@ -67,10 +65,9 @@ async def consent(
 async def export_me(
     request: Request,  # type: ignore[type-arg]
     database: NamedDependency[Database],
-    gatekeeper: NamedDependency[Gatekeeper],
 ) -> Stream:
     """All that is kept of the asker, as one JSON document to take along."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     known = await database.read(lambda connection: people.select_person(connection, person.id)) or person
     headers = {"content-disposition": 'attachment; filename="ratchet-export.json"', "cache-control": "no-store"}
     return Stream(export(database, known), media_type="application/json", headers=headers)

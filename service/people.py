@@ -11,24 +11,28 @@ from litestar.params import FromPath, FromQuery
 from learner.context import Context
 from learner.forget import forget
 from learner.schedule import Scheduler
-from service.auth import COOKIE, Gatekeeper
+from service.auth import Asker, Gatekeeper, asker_of
+from service.cookies import PERSON, Cookies
 from service.problem import Problem
-from storage import erase, remains
+from storage import erase, keys, remains
 from storage.database import Database
-from storage.records import Erasure
+from storage.records import Erasure, KeyRole
 from storage.remains import Search
 
 
 @delete("/people/{person_id:str}", status_code=200)
 async def forget_person(
     person_id: FromPath[str],
+    asker: NamedDependency[Asker],
     context: NamedDependency[Context],
     scheduler: NamedDependency[Scheduler],
     gatekeeper: NamedDependency[Gatekeeper],
 ) -> Erasure:
-    """Forgets a person, and gives the receipt."""
+    """Forgets a person, and gives the receipt. One who operates the loop is forgotten by an admin."""
+    if await context.database.read(lambda connection: keys.operates(connection, person_id)) and not asker.may(KeyRole.ADMIN):
+        raise Problem("not_allowed", f"{person_id} has keys of an operator: an admin may forget them", "person_id")
     try:
-        return await _forget(person_id, "operator", context, scheduler, gatekeeper)
+        return await _forget(person_id, asker.actor, context, scheduler, gatekeeper)
     except LookupError:
         raise Problem("not_found", f"there is no person {person_id!r}", "person_id") from None
 
@@ -39,16 +43,15 @@ async def forget_me(
     context: NamedDependency[Context],
     scheduler: NamedDependency[Scheduler],
     gatekeeper: NamedDependency[Gatekeeper],
+    jar: NamedDependency[Cookies],
 ) -> Response[Erasure]:
     """Deletes all data of the asker, keys included; a browser is somebody new from then on."""
-    person = await gatekeeper.person(request)
+    person = asker_of(request).person
     try:
         receipt = await _forget(person.id, "person", context, scheduler, gatekeeper)
     except LookupError:
         raise Problem("not_found", "nothing is kept about you") from None
-    answer = Response(receipt)
-    answer.delete_cookie(COOKIE)
-    return answer
+    return Response(receipt, cookies=[jar.gone(PERSON)])
 
 
 @get("/erasures")
@@ -68,7 +71,7 @@ async def verify_erasures(database: NamedDependency[Database], context: NamedDep
 
 async def _forget(person_id: str, actor: str, context: Context, scheduler: Scheduler, gatekeeper: Gatekeeper) -> Erasure:
     async def end_cycle() -> None:
-        await scheduler.cancel()
+        await scheduler.cancel(actor)
         gatekeeper.forget(person_id)
 
     return await forget(context, person_id, actor, end_cycle)

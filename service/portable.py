@@ -31,18 +31,20 @@ MAX_ADAPTER_BYTES = 4_000_000_000
 
 @get("/adapters/{name:str}/export")
 async def export_adapter(
-    name: FromPath[str], context: NamedDependency[Context], clock: NamedDependency[Callable[[], float]]
+    name: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str], clock: NamedDependency[Callable[[], float]]
 ) -> Stream:
     """A tar of the version's folder, with a model card: PEFT's and vLLM's own layout. The same version gives the same bytes."""
     found = await context.database.read(lambda connection: known_adapter(connection, name))
     folder = await release.fetch(context, found)
     tar = await asyncio.to_thread(_pack, context, folder, await write_card(context, name), found.created_at_s)
-    await note(context.database, clock(), "adapter.export", name, found.sha256)
+    await note(context.database, actor, clock(), "adapter.export", name, found.sha256)
     return Stream(read_out(tar), media_type=TAR, headers={"Content-Disposition": f'attachment; filename="{name}.tar"'})
 
 
 @post("/adapters/import", status_code=201, request_max_body_size=MAX_ADAPTER_BYTES)
-async def import_adapter(request: Request[Any, Any, Any], context: NamedDependency[Context]) -> Adapter:
+async def import_adapter(
+    request: Request[Any, Any, Any], context: NamedDependency[Context], actor: NamedDependency[str]
+) -> Adapter:
     """Takes a tar, as the export gives it, as the body, up to 4 GB. What it holds is checked as any adapter is (base, rank,
     layers, finite values), and becomes a candidate: to be asked, evaluated, and judged."""
     work = await asyncio.to_thread(context.artifacts.temporary_dir)
@@ -50,17 +52,17 @@ async def import_adapter(request: Request[Any, Any, Any], context: NamedDependen
         await save(request.stream(), work / "tar")
         (folder := work / "adapter").mkdir()
         await asyncio.to_thread(unpack, work / "tar", folder)
-        return await adopt.take_in(context, folder, "operator")
+        return await adopt.take_in(context, folder, actor)
     finally:
         await asyncio.to_thread(shutil.rmtree, work)
 
 
 @post("/adapters/{name:str}/judge", status_code=202)
-async def judge_adapter(name: FromPath[str], scheduler: NamedDependency[Scheduler]) -> Cycle:
+async def judge_adapter(name: FromPath[str], scheduler: NamedDependency[Scheduler], actor: NamedDependency[str]) -> Cycle:
     """Begins a cycle that evaluates an imported candidate, has the gate decide, and releases it as the settings say. Answers
     once there is proof by which the engine can be seen to serve it, which takes a while."""
     try:
-        return await scheduler.judge_imported(name)
+        return await scheduler.judge_imported(name, actor)
     except JobError as error:
         raise Problem("conflict", f"{name} cannot be proved: {error}") from error
 

@@ -20,6 +20,7 @@ async def start_pretraining(
     data: JSONBody[Request],
     pretrainer: NamedDependency[Pretrainer],
     database: NamedDependency[Database],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
 ) -> Report:
     """Begins a pretraining with all weights, or goes on with one that was cut off."""
@@ -28,7 +29,7 @@ async def start_pretraining(
     except PretrainError as error:
         raise Problem("conflict", str(error)) from error
     how = "all weights of the served model" if data.scratch is None else "a new model"
-    await note(database, clock(), "pretrain.begin", begun.name, f"{how} on corpus {data.corpus}")
+    await note(database, actor, clock(), "pretrain.begin", begun.name, f"{how} on corpus {data.corpus}")
     return begun
 
 
@@ -49,13 +50,16 @@ async def show_pretraining(name: FromPath[str], pretrainer: NamedDependency[Pret
 
 @delete("/pretrain/running", status_code=200)
 async def cancel_pretraining(
-    pretrainer: NamedDependency[Pretrainer], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]
+    pretrainer: NamedDependency[Pretrainer],
+    database: NamedDependency[Database],
+    actor: NamedDependency[str],
+    clock: NamedDependency[Callable[[], float]],
 ) -> Report:
     """Ends the running one for good; nothing is left of it but its figures."""
     cancelled = await pretrainer.cancel()
     if cancelled is None:
         raise Problem("not_found", "no pretraining is running")
-    await note(database, clock(), "pretrain.cancel", cancelled.name, "by the operator")
+    await note(database, actor, clock(), "pretrain.cancel", cancelled.name, "")
     return cancelled
 
 

@@ -28,6 +28,7 @@ STATUS = {
     "request_timeout": 408,
     "conflict": 409,
     "too_large": 413,
+    "misdirected": 421,
     "rate_limit_exceeded": 429,
     "internal": 500,
     "engine_failed": 502,
@@ -49,9 +50,9 @@ TRY_AGAIN = (429, 503)
 class Problem(Exception):
     """What is wrong, by a code of `STATUS`, and a message that quotes the value and says what was expected."""
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(self, code: str, message: str, param: str | None = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.param = code, message, param
+        self.code, self.message, self.param, self.headers = code, message, param, headers or {}
         self.status = STATUS[code]
 
 
@@ -94,7 +95,7 @@ def owned(param: str) -> Iterator[None]:
 def respond(_: Request, error: Exception) -> Response[ErrorEnvelope]:  # type: ignore[type-arg]
     """The answer to any exception of a handler."""
     problem = problem_of(error)
-    headers = {"Retry-After": RETRY_AFTER_S} if problem.status in TRY_AGAIN else {}
+    headers = ({"Retry-After": RETRY_AFTER_S} if problem.status in TRY_AGAIN else {}) | problem.headers
     return Response(envelope(problem), status_code=problem.status, media_type=MediaType.JSON, headers=headers)
 
 

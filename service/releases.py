@@ -17,7 +17,6 @@ from service.canary_keeper import CanaryKeeper
 from storage import canaries
 from storage.records import Adapter, Canary, CanaryState
 
-OPERATOR = "operator"
 ENDED_SHOWN = 20
 
 
@@ -67,59 +66,65 @@ async def show_release(context: NamedDependency[Context], keeper: NamedDependenc
 
 
 @post("/release/{adapter:str}/approve", status_code=200)
-async def approve(adapter: FromPath[str], context: NamedDependency[Context]) -> Released:
+async def approve(adapter: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str]) -> Released:
     """Puts a version live that waits for this."""
     canary = await rollout.find(context, adapter, CanaryState.WAITING_APPROVAL)
-    return await rollout.promote(context, canary, OPERATOR, "approved by an operator")
+    return await rollout.promote(context, canary, actor, "approved by an operator")
 
 
 @post("/release/{adapter:str}/promote", status_code=200)
-async def promote(adapter: FromPath[str], context: NamedDependency[Context]) -> Released:
+async def promote(adapter: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str]) -> Released:
     """Puts a version live that is tried, whatever is known of it by now."""
     canary = await rollout.find(context, adapter, *rollout.ON_TRIAL)
-    return await rollout.promote(context, canary, OPERATOR, "promoted by an operator")
+    return await rollout.promote(context, canary, actor, "promoted by an operator")
 
 
 @post("/release/{adapter:str}/hold", status_code=200)
-async def hold(adapter: FromPath[str], context: NamedDependency[Context]) -> Canary:
+async def hold(adapter: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str]) -> Canary:
     """Keeps a version with the people who have it."""
     canary = await rollout.find(context, adapter, CanaryState.RUNNING)
-    await rollout.hold(context, canary, OPERATOR, "held by an operator")
+    await rollout.hold(context, canary, actor, "held by an operator")
     return await rollout.find(context, adapter, *CanaryState)
 
 
 @post("/release/{adapter:str}/resume", status_code=200)
-async def resume(adapter: FromPath[str], context: NamedDependency[Context]) -> Canary:
+async def resume(adapter: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str]) -> Canary:
     """Lets a version go on that is held."""
     canary = await rollout.find(context, adapter, CanaryState.HELD)
-    await rollout.resume(context, canary, OPERATOR, "resumed by an operator")
+    await rollout.resume(context, canary, actor, "resumed by an operator")
     return await rollout.find(context, adapter, *CanaryState)
 
 
 @post("/release/{adapter:str}/rollback", status_code=200)
-async def roll_back_trial(adapter: FromPath[str], context: NamedDependency[Context]) -> Canary:
+async def roll_back_trial(adapter: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str]) -> Canary:
     """Takes a version back that is tried, and quarantines it; one that waits for approval is declined."""
     canary = await rollout.find(context, adapter, *canaries.OPEN)
-    await rollout.roll_back(context, canary, OPERATOR, "taken back by an operator")
+    await rollout.roll_back(context, canary, actor, "taken back by an operator")
     return await rollout.find(context, adapter, *CanaryState)
 
 
 @post("/adapters/rollback", status_code=200)
-async def roll_back(context: NamedDependency[Context], data: JSONBody[RollbackRequest | None] = None) -> Released:
+async def roll_back(
+    context: NamedDependency[Context], actor: NamedDependency[str], data: JSONBody[RollbackRequest | None] = None
+) -> Released:
     """Returns to the version before the live one, or to a retired one that is named."""
-    return await release.roll_back(context, OPERATOR, (data or RollbackRequest()).to)
+    return await release.roll_back(context, actor, (data or RollbackRequest()).to)
 
 
 @post("/adapters/{name:str}/quarantine", status_code=200)
-async def put_in_quarantine(name: FromPath[str], data: JSONBody[Because], context: NamedDependency[Context]) -> Adapter:
+async def put_in_quarantine(
+    name: FromPath[str], data: JSONBody[Because], context: NamedDependency[Context], actor: NamedDependency[str]
+) -> Adapter:
     """Takes a version away from everybody; if it is live, the one before takes its place."""
-    return await quarantine.quarantine(context, name, OPERATOR, data.reason)
+    return await quarantine.quarantine(context, name, actor, data.reason)
 
 
 @post("/adapters/{name:str}/restore", status_code=200)
-async def restore(name: FromPath[str], data: JSONBody[Because], context: NamedDependency[Context]) -> Adapter:
+async def restore(
+    name: FromPath[str], data: JSONBody[Because], context: NamedDependency[Context], actor: NamedDependency[str]
+) -> Adapter:
     """Lets a quarantined version be rolled back to again; what is live stays live."""
-    return await quarantine.restore(context, name, OPERATOR, data.reason)
+    return await quarantine.restore(context, name, actor, data.reason)
 
 
 HANDLERS = [show_release, approve, promote, hold, resume, roll_back_trial, roll_back, put_in_quarantine, restore]

@@ -17,7 +17,7 @@ from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
 from learner.context import Context
-from service.auth import operator_key
+from service.home_key import operator_key
 from service.problem import Problem
 from service.reports import answer_page
 from storage import cycles

@@ -67,7 +67,12 @@ async def list_held(
 
 
 @post("/data/review", status_code=200)
-async def decide(data: JSONBody[Word], database: NamedDependency[Database], clock: NamedDependency[Callable[[], float]]) -> Decided:
+async def decide(
+    data: JSONBody[Word],
+    database: NamedDependency[Database],
+    actor: NamedDependency[str],
+    clock: NamedDependency[Callable[[], float]],
+) -> Decided:
     """Accepts what may teach after all, whatever held it back, or rejects it for good; or lets it wait again."""
     subject = data.message_id or data.cluster
     if not subject or (data.message_id and data.cluster):
@@ -78,7 +83,7 @@ async def decide(data: JSONBody[Word], database: NamedDependency[Database], cloc
         count = await select(connection, subject, data.decision, clock())
         action = f"review.{data.decision or 'undone'}"
         detail = f"{count} answers: {data.reason}" if data.reason else f"{count} answers"
-        await audit.insert_audit(connection, "operator", action, subject, detail, clock())
+        await audit.insert_audit(connection, actor, action, subject, detail, clock())
         return count
 
     try:

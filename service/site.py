@@ -11,14 +11,17 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response, get
-from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 from msgspec import Struct
 
 from service.assets import show_asset
-from service.auth import COOKIE, new_cookie
+from service.auth import ASKER, Asker
+from service.config import Config
+from service.cookies import PERSON, Cookies
 from service.languages import LANGUAGES, choose_language, messages_of
+from storage.records import KeyRole
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -55,6 +58,7 @@ def _console(path: str, name: str, *areas: str) -> Page:
 
 
 CHAT = Page("/", "chat.html", ("base", "chat"))
+SIGN_IN = Page("/", "sign_in.html", ("base", "sign_in"))  # in place of the chat, to who has to be somebody
 CONSOLE = (
     _console("", "overview", "overview", "cycles", "traffic"),
     _console("/cycles", "cycles"),
@@ -64,14 +68,14 @@ CONSOLE = (
     _console("/data", "data"),
     _console("/suites", "suites", "suites", "compare"),
     _console("/policy", "policy"),
-    _console("/people", "people"),
+    _console("/people", "people", "people", "keys"),
     _console("/audit", "audit"),
     _console("/engine", "engine"),
 )
 
 
-def render(page: Page, request: Request) -> str:  # type: ignore[type-arg]
-    """The page as HTML, in the language and the theme of the one who asks."""
+def render(page: Page, request: Request, *, signed_in: bool) -> str:  # type: ignore[type-arg]
+    """The page as HTML, in the language and the theme of the one who asks, with a way out where they are `signed_in`."""
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     messages = messages_of(page.areas, language)
     theme = request.cookies.get(THEME_COOKIE, "")
@@ -85,6 +89,7 @@ def render(page: Page, request: Request) -> str:  # type: ignore[type-arg]
         language=language,
         languages=LANGUAGES,
         theme=theme if theme in THEMES else "",
+        signed_in=signed_in,
         id=str(request.path_params.get("id", "")),
         messages=Markup(msgspec.json.encode(messages).decode().replace("<", "\\u003c")),  # it stands within a script element
     )
@@ -92,15 +97,22 @@ def render(page: Page, request: Request) -> str:  # type: ignore[type-arg]
 
 def _handler(page: Page) -> HTTPRouteHandler:
     @get(page.path, media_type=MediaType.HTML, include_in_schema=False, name=page.template)
-    async def show(request: Request) -> Response[str]:  # type: ignore[type-arg]
-        return Response(render(page, request), headers=HEADERS, media_type=MediaType.HTML, cookies=_cookies(page, request))
+    async def show(
+        request: Request,  # type: ignore[type-arg]
+        config: NamedDependency[Config],
+        jar: NamedDependency[Cookies],
+    ) -> Response[str]:
+        asker: Asker | None = request.scope["state"].get(ASKER)  # type: ignore[typeddict-item]
+        shown, given, signed_in = page, [], asker is not None and asker.may(KeyRole.OPERATOR)
+        if page is CHAT and config.auth.mode == "open":
+            given = [] if jar.read(request.cookies, PERSON) else [jar.person()]  # that names its person from now on
+            signed_in = False  # as far as chatting goes
+        elif page is CHAT:
+            shown, signed_in = (CHAT, asker.is_session) if asker is not None else (SIGN_IN, False)
+        html = render(shown, request, signed_in=signed_in)
+        return Response(html, headers=HEADERS, media_type=MediaType.HTML, cookies=given)
 
     return show
-
-
-def _cookies(page: Page, request: Request) -> list[Cookie]:  # type: ignore[type-arg]
-    """A browser that comes to the chat for the first time gets the cookie that names its person."""
-    return [new_cookie()] if page is CHAT and not request.cookies.get(COOKIE) else []
 
 
 HANDLERS: list[Any] = [*map(_handler, (CHAT, *CONSOLE)), show_asset]

@@ -59,6 +59,7 @@ async def list_suites(context: NamedDependency[Context]) -> list[SuiteCard]:
 @post("/suites/run", status_code=200)
 async def run_suites(
     context: NamedDependency[Context],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
     data: JSONBody[SuitesRun | None] = None,
 ) -> Scored:
@@ -70,7 +71,7 @@ async def run_suites(
         select_suites(context, wanted.suites)
         unjudged = await score_versions(context, [adapter], wanted.suites)
         scored = Scored(adapter, await mean_scores(context, adapter, wanted.suites), unjudged)
-    await note(context.database, clock(), "suites.run", adapter, f"{len(scored.suites)} suites")
+    await note(context.database, actor, clock(), "suites.run", adapter, f"{len(scored.suites)} suites")
     return scored
 
 
@@ -88,6 +89,7 @@ async def compare(
 @post("/suites/calibrate", status_code=200)
 async def calibrate_judge(
     context: NamedDependency[Context],
+    actor: NamedDependency[str],
     clock: NamedDependency[Callable[[], float]],
     data: JSONBody[Pairs | None] = None,
 ) -> Calibration:
@@ -95,7 +97,7 @@ async def calibrate_judge(
     with _told():
         found = await calibrate(context, (data or Pairs()).limit)
     detail = f"{found.agreed} of {found.pairs} pairs, {found.ties} ties, bound {found.bound:.3f}"
-    await note(context.database, clock(), "suites.calibrate", found.model, detail)
+    await note(context.database, actor, clock(), "suites.calibrate", found.model, detail)
     return found
 
 

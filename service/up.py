@@ -20,10 +20,10 @@ from litestar import Litestar
 
 from learner.model import ensure_model
 from service.app import create_app
-from service.auth import operator_key
 from service.chat import Chat
-from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, ServerSettings, models_dir, streams_s
+from service.config import ADDRESS_FILE, LAST_STEPS_S, OPERATOR_KEY_FILE, Config, ServerSettings, models_dir, streams_s
 from service.health import Readiness
+from service.home_key import HomeKeyError, is_new, operator_key
 from service.listen import listen
 from service.lock import InUseError, hold
 from service.starting import Stages
@@ -50,7 +50,7 @@ def up(home: Path, config: Config, port: int | None) -> None:
         with hold(home):
             put_back(home)  # a restore that was cut off
             _serve(home, config, stages)
-    except (InUseError, NewerSchemaError) as error:
+    except (InUseError, NewerSchemaError, HomeKeyError) as error:
         raise UpError(str(error)) from error
 
 
@@ -60,7 +60,7 @@ def _serve(home: Path, config: Config, stages: Stages) -> None:
     stages.begin("model")
     ensure_model(config.model, models_dir(), partial(print, flush=True))  # here, where somebody sees what it has to say
     stages.begin("service")
-    operator_key(home)  # who finds the address finds the key
+    _tell_key(home)  # who finds the address finds the key
     url = f"http://{config.server.host}:{listening.getsockname()[1]}"
     (home / ADDRESS_FILE).write_text(url)
     threading.Thread(target=_announce, args=(url, stages), daemon=True).start()
@@ -73,12 +73,26 @@ def _serve(home: Path, config: Config, stages: Stages) -> None:
         raise UpError("the service could not start; the lines above say why")
 
 
+def _tell_key(home: Path) -> None:
+    """Makes the key of a home that has none, and shows it this once."""
+    fresh, key = is_new(home), operator_key(home)
+    if fresh:
+        print(f"Admin key, shown this once (it is kept in {home / OPERATOR_KEY_FILE}): {key}", flush=True)
+
+
 class _Server(uvicorn.Server):
     """Takes no more requests and lets streams end, in whatever way, before connections are closed."""
 
     def __init__(self, config: Config, app: Litestar) -> None:
         super().__init__(
-            uvicorn.Config(app, loop="uvloop", log_level="warning", access_log=False, timeout_graceful_shutdown=LAST_STEPS_S)
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,  # whom a proxy names is believed by the proxy's own address
+                timeout_graceful_shutdown=LAST_STEPS_S,
+            )
         )
         self._chat: Callable[[], Chat] = lambda: app.state.parts.chat
         self._streams_s = streams_s(config)

@@ -31,6 +31,7 @@ from storage.tables import (
     messages,
     people,
     reviews,
+    sessions,
     stages,
 )
 
@@ -119,6 +120,7 @@ def _owned_rows(person_id: str) -> list[tuple[Table, ColumnElement[bool]]]:
         (conversations, conversations.c.person_id == person_id),
         (failures, failures.c.person_id == person_id),
         (documents, documents.c.person_id == person_id),
+        (sessions, sessions.c.person_id == person_id),
         (api_keys, api_keys.c.person_id == person_id),
         (people, people.c.id == person_id),
     ]

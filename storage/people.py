@@ -1,4 +1,4 @@
-"""People and the keys they come in with."""
+"""People, and whether cycles may learn from them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.connect import insert_missing
-from storage.records import ApiKey, Person
+from storage.records import Person
 from storage.rows import insert, select_all, select_one
-from storage.tables import api_keys, people
+from storage.tables import people
 
 ONE = select(people).where(people.c.id == bindparam("id"))
 
@@ -53,14 +53,3 @@ async def select_created(connection: AsyncConnection, ids: Sequence[str]) -> dic
     """When the accounts of these people were made; nobody's who is not here."""
     found = await select_all(connection, select(people).where(people.c.id.in_(ids)), Person)
     return {person.id: person.created_at_s for person in found}
-
-
-async def insert_key(connection: AsyncConnection, key: ApiKey) -> None:
-    """Add a key of an existing person; IntegrityError if the key is known or the person is not."""
-    await insert(connection, api_keys, [key])
-
-
-async def select_person_by_key(connection: AsyncConnection, sha256: str) -> Person | None:
-    """The person whose key has this SHA-256 (lower-case hexadecimal)."""
-    statement = select(people).join(api_keys).where(api_keys.c.sha256 == sha256)
-    return await select_one(connection, statement, Person)

@@ -112,12 +112,40 @@ class Person(Struct, frozen=True):
     learn: bool = True  # whether cycles may learn from what this person says
 
 
+class KeyRole(StrEnum):
+    """What a key lets its holder do: chat and vote, operate the loop too, or make keys of operators too."""
+
+    PERSON = "person"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
 class ApiKey(Struct, frozen=True):
     """A bearer key of a person. Only the SHA-256 of the key is kept (128 random bits need no slow hash)."""
 
     sha256: str
     person_id: str
     created_at_s: float
+    id: str  # what it is called, by everybody
+    prefix: str = ""  # how the key begins, to tell keys apart; not known of keys older than this field
+    label: str = ""  # what it is for
+    role: KeyRole = KeyRole.PERSON
+    scopes: tuple[str, ...] = ()  # what of its role it is for; all of it where none is named
+    expires_at_s: float | None = None
+    last_used_at_s: float | None = None  # to a minute or so
+    rotated_at_s: float | None = None  # when it got a successor, beside which it works until it expires
+    replaced_by: str | None = None  # the successor's id
+    revoked_at_s: float | None = None
+
+
+class Session(Struct, frozen=True):
+    """A browser that came in with a key; good while the key is. Only the SHA-256 of its secret is kept."""
+
+    sha256: str
+    key_sha256: str
+    person_id: str
+    created_at_s: float
+    expires_at_s: float
 
 
 class Conversation(Struct, frozen=True):

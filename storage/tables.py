@@ -59,7 +59,32 @@ api_keys = Table(
     Column("sha256", Text, primary_key=True),
     Column("person_id", Text, ForeignKey("people.id"), nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("id", Text, nullable=False, server_default=text("''")),
+    Column("prefix", Text, nullable=False, server_default=text("''")),
+    Column("label", Text, nullable=False, server_default=text("''")),
+    Column("role", Text, nullable=False, server_default=text("'person'")),
+    Column("scopes", JsonText, nullable=False, server_default=text("'[]'")),
+    Column("expires_at_s", Float),
+    Column("last_used_at_s", Float),
+    Column("rotated_at_s", Float),
+    Column("replaced_by", Text),
+    Column("revoked_at_s", Float),
     Index("ix_api_keys_person", "person_id"),
+    Index("ix_api_keys_id", "id", unique=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    # No foreign keys: the key of a home, which can open one too, is in no table, nor need its holder be.
+    Column("sha256", Text, primary_key=True),
+    Column("key_sha256", Text, nullable=False),
+    Column("person_id", Text, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Column("expires_at_s", Float, nullable=False),
+    Index("ix_sessions_key", "key_sha256"),
+    Index("ix_sessions_person", "person_id"),
+    Index("ix_sessions_age", "expires_at_s"),
 )
 
 conversations = Table(

@@ -28,8 +28,8 @@ from msgspec.structs import replace
 from learner.adapter import make_zero_adapter
 from learner.model import BUILTIN, ensure_model
 from service.app import Parts, create_app
-from service.auth import operator_key
 from service.config import Config, models_dir
+from service.home_key import operator_key
 from service.listen import listen
 from service.settings import EngineSettings
 from service.supervisor import Supervisor

@@ -35,6 +35,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "adapters judge": ("ratchet adapters judge r8-2b3c4d5e",),
     "people list": ("ratchet people list",),
     "people add": ("ratchet people add 'Ann at the library'",),
+    "keys list": ("ratchet keys list", "ratchet keys list --person person-1a2b3c4d"),
+    "keys create": (
+        "ratchet keys create 'the library's page' --scope chat --scope feedback --days 90",
+        "ratchet keys create 'Ann, on call' --role operator",
+    ),
+    "keys rotate": ("ratchet keys rotate key-1a2b3c4d --overlap-hours 48",),
+    "keys revoke": ("ratchet keys revoke key-1a2b3c4d",),
     "forget": ("ratchet forget person-1a2b3c4d", "ratchet forget --verify"),
     "data export": (
         "ratchet data export --layout preference pairs.jsonl",

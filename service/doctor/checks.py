@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
-from service.client import Client
-from service.config import OPERATOR_KEY_FILE, Config, ConfigError, load_config, models_dir
+from service.client import Client, key_for
+from service.config import Config, ConfigError, load_config, models_dir
 from service.doctor import install, machine, model, records, running
 from service.doctor.subject import Finding, Level, Subject
 
@@ -66,9 +65,7 @@ def subject_of(home: Path) -> Subject:
         config, fault = load_config(home), ""
     except ConfigError as error:
         config, fault = Config(), " ".join(str(error).split())
-    key_file = home / OPERATOR_KEY_FILE
-    key = os.environ.get("RATCHET_KEY") or (key_file.read_text().strip() if key_file.is_file() else "")
-    return Subject(home, config, fault, models_dir(), Client(home=home).url, key)
+    return Subject(home, config, fault, models_dir(), Client(home=home).url, key_for(home))
 
 
 def examine(subject: Subject, told: Callable[[str], None] = lambda name: None) -> Examination:

@@ -77,6 +77,39 @@ def test_somebody_gets_a_key_talks_and_is_forgotten_with_proof(service: Service)
     assert status == 401
 
 
+def test_keys_are_made_rotated_and_revoked_each_once_it_is_confirmed(service: Service) -> None:
+    with console_at(service, "/console/people") as page:
+        page.get_by_test_id("make-key").click()
+        page.get_by_test_id("key-label").fill("The night shift")
+        page.get_by_test_id("key-role").select_option("operator")
+        page.get_by_test_id("key-days").fill("30")
+        page.get_by_test_id("key-make").click()
+        first = page.get_by_test_id("new-key").input_value()
+        page.get_by_test_id("key-done").click()
+        row = page.get_by_test_id("key-row").filter(has_text="The night shift")
+        expect(row).to_contain_text("operator")
+        assert service.request("GET", "/api/status", key=first)[0] == 200
+
+        row.get_by_test_id("rotate").click()
+        page.get_by_test_id("dialog-cancel").click()
+        expect(row).to_have_count(1)  # nothing was done
+        row.get_by_test_id("rotate").click()
+        page.get_by_test_id("dialog-confirm").click()
+        second = page.get_by_test_id("new-key").input_value()
+        page.get_by_test_id("key-done").click()
+        expect(row).to_have_count(2)
+        assert [service.request("GET", "/api/status", key=key)[0] for key in (first, second)] == [200, 200]
+
+        old = row.filter(has_text="being replaced")
+        old.get_by_test_id("revoke").click()
+        page.get_by_test_id("dialog-confirm").click()
+        expect(row.filter(has_text="revoked")).to_have_count(1)
+        assert [service.request("GET", "/api/status", key=key)[0] for key in (first, second)] == [401, 200]
+        assert first not in page.content() and second not in page.content()
+    with console_at(service, "/console/audit") as page:
+        expect(page.get_by_test_id("entry").filter(has_text="key revoked")).to_have_count(1)
+
+
 def test_every_move_is_listed_with_the_way_to_what_it_moved(service: Service) -> None:
     with console_at(service, "/console/audit") as page:
         entries = page.get_by_test_id("entry")

@@ -57,7 +57,7 @@ def test_its_cycle_begins_at_the_evaluation_and_it_may_be_judged_again(model_dir
             shutil.copytree(folder, incoming := tmp_path / "incoming")
             made = await adopt.take_in(context, incoming, "operator")
             scheduler = Scheduler(context, lease_s=1.0)
-            begun = await scheduler.judge_imported(made.name)
+            begun = await scheduler.judge_imported(made.name, "operator")
             assert (begun.method, begun.state) == ("import", CycleState.RUNNING)
             for _ in range(200):
                 ended = await context.database.read(lambda connection: cycles.select_cycle(connection, begun.id))

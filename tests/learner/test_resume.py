@@ -41,7 +41,7 @@ async def failed(context: Context, outputs: dict[StageName, msgspec.Struct], pat
 
 
 async def attempt(context: Context, cycle_id: int) -> Cycle:
-    return await context.database.write(lambda connection: reopen(connection, cycle_id, 5.0))
+    return await context.database.write(lambda connection: reopen(connection, cycle_id, "operator", 5.0))
 
 
 UP_TO_TRAINED = {StageName.COLLECT: Collected(9, 1, 1), StageName.CURATE: CURATED, StageName.TRAIN: TRAINED}

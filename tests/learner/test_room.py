@@ -55,7 +55,7 @@ def test_an_operator_is_told_at_once_and_no_cycle_begins(run: Callable[..., None
         assert (await newest(world)).id == SLOTS
         await rollout.roll_back(world.context, await world.canary("r2-00000000"), "operator", "enough")
         assert (await scheduler.run_now("operator")).id == SLOTS + 1
-        await scheduler.cancel()
+        await scheduler.cancel("operator")
 
     run(body)
 

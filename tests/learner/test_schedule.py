@@ -95,7 +95,7 @@ def test_a_cycle_begins_with_the_method_it_was_asked_for_or_the_settings_own(
             for asked, expected in ((("cpt", "novels"), ("cpt", "novels")), ((), ("mixed", ""))):
                 begun = await scheduler.run_now("test", *asked)
                 assert (begun.method, begun.corpus) == expected
-                await scheduler.cancel()
+                await scheduler.cancel("operator")
 
     asyncio.run(body())
 

@@ -23,15 +23,16 @@ class Begins(Scheduler):
 
     def __init__(self) -> None: ...
 
-    async def run_now(self, trigger: str, method: str | None = None, corpus: str = "") -> Cycle:
+    async def run_now(self, trigger: str, method: str | None = None, corpus: str = "", actor: str = "") -> Cycle:
         check_method(method or "mixed")
         return Cycle(1, trigger, method or "mixed", CycleState.RUNNING, 1.0, corpus=corpus)
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient[Litestar]]:
-    scheduler = Provide(Begins, sync_to_thread=False)
-    app = Litestar([start_cycle], dependencies={"scheduler": scheduler}, exception_handlers={Exception: respond})
+    parts = {"scheduler": Begins, "actor": lambda: "operator"}
+    provided = {name: Provide(part, sync_to_thread=False) for name, part in parts.items()}
+    app = Litestar([start_cycle], dependencies=provided, exception_handlers={Exception: respond})
     with TestClient(app) as client:
         yield client
 

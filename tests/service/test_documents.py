@@ -69,7 +69,8 @@ def desk(place: Place, tmp_path: Path) -> Iterator[Desk]:
 
     nothing: Any = None
     context = Context(home, nothing, Artifacts(home), *[nothing] * 7)
-    parts = {"database": lambda: app.state.database, "context": lambda: context, "clock": lambda: lambda: 5.0}
+    parts: dict[str, Any] = {"database": lambda: app.state.database, "context": lambda: context, "clock": lambda: lambda: 5.0}
+    parts["actor"] = lambda: "operator"
     app = Litestar(
         [Router("/api", route_handlers=documents.HANDLERS)],
         lifespan=[lifespan],

@@ -56,6 +56,7 @@ def served(tmp_path: Path, databases: list[Database], monkeypatch: pytest.Monkey
             await database.close()
 
     provided = {
+        "actor": Provide(lambda: "operator", sync_to_thread=False),
         "database": Provide(lambda: databases[0], sync_to_thread=False),
         "clock": Provide(lambda: lambda: 5.0, sync_to_thread=False),
     }

@@ -65,7 +65,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         await app.state.pretrainer.stop()
         await database.close()
 
-    parts = {"database": lambda: app.state.database, "pretrainer": lambda: app.state.pretrainer, "clock": lambda: lambda: 5.0}
+    parts: dict[str, Any] = {"database": lambda: app.state.database, "pretrainer": lambda: app.state.pretrainer}
+    parts |= {"clock": lambda: lambda: 5.0, "actor": lambda: "operator"}
     app = Litestar(
         [Router("/api", route_handlers=[*pretrain.HANDLERS, refuse_cycle])],
         lifespan=[lifespan],

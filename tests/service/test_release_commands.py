@@ -66,7 +66,7 @@ def operated(
             keepers.append(CanaryKeeper(world.context, lambda: False))
             yield
 
-    provided = {"context": lambda: worlds[0].context, "keeper": lambda: keepers[0]}
+    provided = {"context": lambda: worlds[0].context, "keeper": lambda: keepers[0], "actor": lambda: "operator"}
     app = Litestar(
         [Router("/api", route_handlers=releases.HANDLERS)],
         dependencies={name: Provide(part, sync_to_thread=False) for name, part in provided.items()},

@@ -32,7 +32,7 @@ def run(tiny: tuple[Path, Path], tmp_path: Path) -> Callable[..., None]:
     async def go(body: Body, settings: ReleaseSettings) -> None:
         async with trials(tmp_path / "home", *tiny, settings) as world:
             keeper = CanaryKeeper(world.context, lambda: True)
-            parts = {"context": lambda: world.context, "keeper": lambda: keeper}
+            parts = {"context": lambda: world.context, "keeper": lambda: keeper, "actor": lambda: "operator"}
             app = Litestar(
                 [Router("/api", route_handlers=releases.HANDLERS)],
                 dependencies={name: Provide(part, sync_to_thread=False) for name, part in parts.items()},

@@ -8,9 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 from litestar import Litestar
+from litestar.di import Provide
 from litestar.testing import TestClient
 
 from service.assets import WEB, load_assets
+from service.config import Config
+from service.cookies import Cookies
 from service.languages import FOLDER, LANGUAGES, choose_language, load_messages
 from service.site import CHAT, CONSOLE, HANDLERS, Page
 
@@ -20,9 +23,15 @@ PLACE = re.compile(r"\{(\w+)\}")
 ADDRESSES = [(page, page.path.replace("{id:int}", "7").replace("{id:str}", "r1-0")) for page in (CHAT, *CONSOLE)]
 
 
+def pages(config: Config) -> Litestar:
+    """All pages, without the files that they load."""
+    given = {"config": Provide(lambda: config, sync_to_thread=False), "jar": Provide(lambda: Cookies(""), sync_to_thread=False)}
+    return Litestar(HANDLERS[:-1], dependencies=given)
+
+
 @pytest.fixture(scope="module")
 def web() -> TestClient[Litestar]:
-    return TestClient(Litestar(HANDLERS[:-1]))  # without the files
+    return TestClient(pages(Config()))
 
 
 class Loaded(HTMLParser):

@@ -94,6 +94,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Context, 
             yield
 
     provided = {
+        "actor": Provide(lambda: "operator", sync_to_thread=False),
         "context": Provide(lambda: contexts[0], sync_to_thread=False),
         "clock": Provide(lambda: contexts[0].clock, sync_to_thread=False),
     }

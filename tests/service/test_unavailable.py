@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.config import Config
-from storage import feedback, people
+from storage import feedback, keys
 from storage.connect import database_url, open_for_migration
 from storage.database import UnavailableError
 from storage.records import ApiKey, new_id
@@ -39,7 +39,7 @@ def held_writer(service: Service, place: Place) -> Iterator[None]:
     """Inside, the one writer waits for a stranger's transaction, and its queue is full."""
 
     async def touch(connection: AsyncConnection) -> None:
-        await people.insert_key(connection, ApiKey(new_id("key"), "nobody", 0.0))
+        await keys.insert_key(connection, ApiKey(new_id("key"), "nobody", 0.0, new_id("key")))
 
     async def fill() -> list[asyncio.Task[None]]:
         waiting: list[asyncio.Task[None]] = []

@@ -84,6 +84,12 @@ CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
     "0006": {"SELECT id, method, watermark, corpus FROM cycles": [(1, "mixed", 2, "")]},
     "0007": {"SELECT count(*) FROM canaries": [(0,)]},
     "0010": {"SELECT count(*) FROM failures": [(0,)]},
+    "0012": {
+        "SELECT sha256, person_id, id, role, scopes, label, expires_at_s, revoked_at_s FROM api_keys": [
+            ("ab", "ann", "key-ab", "person", "[]", "", None, None)
+        ],
+        "SELECT count(*) FROM sessions": [(0,)],
+    },
     "0008": {"SELECT adapter, mean, digest FROM evaluations": [("r1", 1.0, "")]},
     "0009": {
         "SELECT adapter, state, stage FROM canaries": [("r1", "promoted", 1)],

@@ -23,7 +23,8 @@ from storage.datasets import insert_dataset, select_overfull, select_rows, selec
 from storage.documents import insert_documents
 from storage.erase import close_erasures, erase_person, finish_erasure, select_erasures, select_unfinished, was_erased_since
 from storage.feedback import insert_feedback, select_current
-from storage.people import insert_key, insert_person, select_person, update_consent
+from storage.keys import insert_key
+from storage.people import insert_person, select_person, update_consent
 from storage.records import (
     AdapterState,
     ApiKey,
@@ -40,11 +41,13 @@ from storage.records import (
     Person,
     Review,
     Role,
+    Session,
     StageName,
     new_id,
 )
 from storage.remains import search_files, search_tables, select_marks
 from storage.rows import insert
+from storage.sessions import insert_session
 from storage.tables import failures, metadata, reviews
 from tests.databases import Place
 from tests.storage.loop import adapter, in_transaction, with_database
@@ -64,7 +67,8 @@ class Somebody:
 
     async def settle(self, connection: AsyncConnection) -> None:
         await insert_person(connection, Person(self.id, self.word, 1.0))
-        await insert_key(connection, ApiKey(f"key of {self.word}", self.id, 1.0))
+        await insert_key(connection, ApiKey(f"key of {self.word}", self.id, 1.0, self.word))
+        await insert_session(connection, Session(f"session of {self.word}", self.word, self.id, 1.0, 2.0))
         await insert_conversation(connection, Conversation(self.conversation, self.id, 1.0, self.word))
         asked = Message(self.question, self.conversation, self.id, None, Role.USER, self.word, MessageStatus.COMPLETE, 1.0)
         said = Message(
@@ -133,7 +137,7 @@ def test_nothing_is_left_of_a_person_and_nothing_of_others_goes(place: Place) ->
         assert [trace for trace in bob.traces if trace not in after] == []
         assert receipt.counts == {
             "dataset_rows": 1, "reviews": 1, "feedback": 4, "messages": 2,
-            "conversations": 1, "failures": 1, "documents": 1, "api_keys": 1, "people": 1,
+            "conversations": 1, "failures": 1, "documents": 1, "sessions": 1, "api_keys": 1, "people": 1,
         }  # fmt: skip
         assert await select_person(connection, ann.id) is None
         assert len(await select_messages(connection, bob.conversation, bob.id)) == 2

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.feedback import EvidenceCount, count_evidence, insert_feedback, select_evidence
 from storage.people import (
     ensure_person,
-    insert_key,
     insert_person,
     select_people,
     select_person,
-    select_person_by_key,
     update_consent,
 )
-from storage.records import ApiKey, Feedback, FeedbackKind, Person
+from storage.records import Feedback, FeedbackKind, Person
 from tests.databases import Place
 from tests.storage.loop import furnish, in_transaction, person
-
-
-def test_a_key_leads_to_its_person(place: Place) -> None:
-    async def body(connection: AsyncConnection) -> None:
-        for id in ("ann", "bob"):
-            await insert_person(connection, person(id))
-            await insert_key(connection, ApiKey(sha256=f"of {id}", person_id=id, created_at_s=1.0))
-        assert await select_person(connection, "ann") == person("ann")
-        assert await select_person_by_key(connection, "of bob") == person("bob")
-        assert await select_person_by_key(connection, "of no one") is None
-
-    in_transaction(place, body)
-
-
-def test_a_key_without_a_person_is_refused(place: Place) -> None:
-    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
-        in_transaction(place, lambda connection: insert_key(connection, ApiKey("x", "nobody", 1.0)))
 
 
 def test_consent_is_given_until_it_is_taken_back_and_can_be_given_again(place: Place) -> None:

@@ -19,7 +19,6 @@ from msgspec import Struct
 
 from learner.adapter import BASE
 from service import bench
-from service.auth import operator_key
 from service.bench.heard import ask_body, hear
 from service.bench.served import ServedError, make_home, measure_restart, serve_apart, wait_ready
 from service.bench.soak.ledger import Ledger, audit
@@ -27,6 +26,7 @@ from service.bench.soak.people import Talker
 from service.bench.soak.watch import Growth, Look, fit_growth, watching
 from service.bench.spread import Spread, spread
 from service.config import FILE
+from service.home_key import operator_key
 
 VERSIONS = 2  # beside base
 RANK = 16

@@ -1,7 +1,7 @@
 // @ts-check
 // The reader's settings: language and colours, whether cycles may learn from them, what is kept of them, and its end.
 
-import { ServerError, call, download, explain, get, post } from "/web/shared/api.js";
+import { ServerError, call, del, download, explain, get, post } from "/web/shared/api.js";
 import { ask } from "/web/shared/dialog.js";
 import { byId, el, fill } from "/web/shared/dom.js";
 import { language, t } from "/web/shared/i18n.js";
@@ -22,6 +22,7 @@ export function startSettings() {
   };
   learn.onchange = () => void guarded(async () => show(await post("/v1/me", { learn: learn.checked })), () => { learn.checked = !learn.checked; });
   byId("export").onclick = () => void guarded(() => download("/v1/me/export", "ratchet-export.json"));
+  document.getElementById("sign-out")?.addEventListener("click", () => void guarded(signOut));
   byId("delete-me").onclick = () => void guarded(deleteMe);
 }
 
@@ -36,6 +37,12 @@ async function guarded(work, undo) {
     trouble.textContent = explain(error);
     trouble.hidden = false;
   }
+}
+
+async function signOut() {
+  await del("/v1/session");
+  forgetAll();
+  location.replace("/");
 }
 
 /** @param {Me} me */

@@ -16,6 +16,7 @@ const PAGE = 50;
 
 /** Where the subject of an action is looked at, by how the action begins; the first that fits. @type {[string, (subject: string) => string][]} */
 const PLACES = [
+  ["key.", () => "/console/people#keys"],
   ["forget", () => "/console/people#erasures"],
   ["review", () => withQuery("/console/data", { tab: "review" })],
   ["dataset.", (subject) => withQuery("/console/data", { tab: "datasets", id: subject })],
@@ -49,8 +50,12 @@ function row(entry) {
     el("td", { class: "mono" }, subject(entry)), el("td", {}, english(entry.detail)));
 }
 
-/** @param {string} name */
-const actor = (name) => (has(`audit.actor.${name}`) ? t(`audit.actor.${name}`) : el("span", { class: "mono" }, name));
+/** Who it was, and with which key where there are several. @param {string} name @returns {Node} */
+function actor(name) {
+  const [role, key] = name.split(":");
+  if (!has(`audit.actor.${role}`)) return el("span", { class: "mono" }, name);
+  return el("span", {}, t(`audit.actor.${role}`), key && [" ", el("span", { class: "mono" }, key)]);
+}
 
 /** @param {string} name @returns {string} in words, where there are any */
 function inWords(name) {

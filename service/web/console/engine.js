@@ -1,9 +1,9 @@
 // @ts-check
 // The engines' health and how quickly people are answered, looked at again every few seconds while somebody looks.
 
-import { fillFrom, guarded, page } from "/web/console/frame.js";
+import { fillFrom, guarded, isSignedIn, page } from "/web/console/frame.js";
 import { columnsOf, emptyTable } from "/web/console/table.js";
-import { get, operatorKey } from "/web/shared/api.js";
+import { get } from "/web/shared/api.js";
 import { byId, el, fill, part } from "/web/shared/dom.js";
 import { duration, exactly, number, percent, size, t } from "/web/shared/i18n.js";
 import { lines } from "/web/shared/plot.js";
@@ -27,14 +27,14 @@ let looks = 0;
 let waiting;
 
 page(look);
-document.addEventListener("visibilitychange", () => !document.hidden && operatorKey() && void look());
+document.addEventListener("visibilitychange", () => !document.hidden && isSignedIn() && void look());
 
 async function look() {
   clearTimeout(waiting);
   const slow = looks++ % MINUTES_EVERY === 0;
   await Promise.all([showEngine(), slow && fillFrom(byId("minutes"), minutes), slow && fillFrom(byId("disk"), disk)]);
   clearTimeout(waiting);
-  if (!document.hidden && operatorKey()) waiting = setTimeout(look, EVERY_MS);
+  if (!document.hidden && isSignedIn()) waiting = setTimeout(look, EVERY_MS);
 }
 
 async function showEngine() {

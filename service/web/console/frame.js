@@ -1,17 +1,22 @@
 // @ts-check
 // What every page of the console does: signs the operator in, shows what the page loads, and keeps it fresh.
 
-import { ServerError, call, explain, get, keepOperatorKey, operatorKey } from "/web/shared/api.js";
+import { ServerError, call, del, explain, post } from "/web/shared/api.js";
 import { byId, el, fill, part } from "/web/shared/dom.js";
 import { t } from "/web/shared/i18n.js";
 import { wirePreferences } from "/web/shared/preferences.js";
 import { events } from "/web/shared/sse.js";
 
 const PAUSE_MS = 3000; // before a broken stream of events is asked for again
-const KEYS_FAULT = [401, 403];
+const SIGNED_OUT = 401;
+const SESSION = "/v1/session";
 
 /** What the page's address names, "" where nothing. */
 export const id = document.body.dataset.id ?? "";
+
+let signedIn = "signedIn" in document.body.dataset;
+/** Whether an operator is. */
+export const isSignedIn = () => signedIn;
 
 /** @type {(() => unknown) | null} */
 let load = null;
@@ -23,7 +28,6 @@ export function page(filler) {
 }
 
 async function show() {
-  const signedIn = operatorKey() !== "";
   byId("sign-in").hidden = signedIn;
   byId("page").hidden = !signedIn;
   byId("sign-out").hidden = !signedIn;
@@ -32,7 +36,7 @@ async function show() {
 }
 
 /**
- * Runs what asks the server. What goes wrong is told in `place`; a key that is refused leads back to signing in.
+ * Runs what asks the server. What goes wrong is told in `place`; a session that is over leads back to signing in.
  * @template T @param {Element} place @param {() => Promise<T> | T} work @returns {Promise<T | undefined>}
  */
 export async function guarded(place, work) {
@@ -40,7 +44,7 @@ export async function guarded(place, work) {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ServerError && KEYS_FAULT.includes(error.status)) return signOut();
+    if (isSignedOut(error)) return leave();
     place.prepend(el("p", { class: "trouble", role: "alert", "data-testid": "trouble" }, explain(error), " ",
       el("button", { type: "button", class: "quiet", onclick: () => void guarded(place, work) }, t("base.retry"))));
   }
@@ -65,17 +69,27 @@ export async function follow(heard) {
     try {
       for await (const event of events(await call("GET", "/api/events"))) heard({ name: event.name, data: JSON.parse(event.data) });
     } catch (error) {
-      if (error instanceof ServerError && KEYS_FAULT.includes(error.status)) return;
+      if (isSignedOut(error)) return;
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     heard(null);
   }
 }
 
-function signOut() {
-  keepOperatorKey("");
+/** @param {unknown} error */
+const isSignedOut = (error) => error instanceof ServerError && error.status === SIGNED_OUT;
+
+function leave() {
+  signedIn = false;
   void show();
   return undefined;
+}
+
+async function signOut() {
+  await guarded(byId("page"), async () => {
+    await del(SESSION);
+    leave();
+  });
 }
 
 /** @param {SubmitEvent} event */
@@ -83,21 +97,25 @@ async function signIn(event) {
   event.preventDefault();
   const form = byId("sign-in");
   const trouble = part(form, "sign-in-trouble");
-  keepOperatorKey(part(form, "key").value.trim());
   try {
-    await get("/api/status");
+    const { role } = await post(SESSION, { key: part(form, "key").value });
+    if (role === "person") {
+      await del(SESSION);
+      throw new ServerError(t("console.sign_in.person"), "", 403);
+    }
+    signedIn = true;
+    form.reset();
     trouble.hidden = true;
     await show();
     byId("content").focus();
   } catch (error) {
-    keepOperatorKey("");
     trouble.textContent = explain(error);
     trouble.hidden = false;
   }
 }
 
 byId("sign-in").addEventListener("submit", (event) => void signIn(/** @type {SubmitEvent} */ (event)));
-byId("sign-out").addEventListener("click", signOut);
+byId("sign-out").addEventListener("click", () => void signOut());
 byId("menu").addEventListener("click", () => {
   const open = byId("menu").closest(".bar")?.classList.toggle("open") ?? false;
   byId("menu").setAttribute("aria-expanded", String(open));

@@ -1,10 +1,11 @@
 // @ts-check
-// The people page: who is here and what they do, a key for somebody new, and forgetting people with proof that they are gone.
+// The people page: who is here and what they do, their keys, and forgetting people with proof that they are gone.
 
 import { page } from "/web/console/frame.js";
 import { listing, partOf } from "/web/console/listing.js";
 import { forget, showErasures } from "/web/console/people/erasures.js";
 import { addPerson } from "/web/console/people/key.js";
+import { keys } from "/web/console/people/keys.js";
 import { countLink, short } from "/web/console/said.js";
 import { columnsOf, emptyTable } from "/web/console/table.js";
 import { said, say } from "/web/console/tabs.js";
@@ -53,7 +54,7 @@ function row(person) {
 
 /** @param {Person} person */
 async function forgetPerson(person) {
-  if (await forget(person)) await Promise.all([people.begin(), showErasures()]);
+  if (await forget(person)) await Promise.all([people.begin(), keys.begin(), showErasures()]);
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -72,7 +73,7 @@ field.addEventListener("input", () => {
   waiting = setTimeout(search, PAUSE_MS);
 });
 byId("add").addEventListener("click", async () => {
-  if (await addPerson()) await people.begin();
+  if (await addPerson()) await Promise.all([people.begin(), keys.begin()]);
 });
 
-page(() => Promise.all([people.begin(), showErasures()]));
+page(() => Promise.all([people.begin(), keys.begin(), showErasures()]));

@@ -3,8 +3,6 @@
 
 import { t } from "/web/shared/i18n.js";
 
-const KEY = "ratchet.key";
-
 /** Something the server said, to be shown as it is. */
 export class ServerError extends Error {
   /** @param {string} message @param {string} code @param {number} status */
@@ -15,27 +13,18 @@ export class ServerError extends Error {
   }
 }
 
-/** The operator's key of this tab, "" where nobody signed in. */
-export function operatorKey() {
-  return sessionStorage.getItem(KEY) ?? "";
-}
-
-/** @param {string} key "" to sign out */
-export function keepOperatorKey(key) {
-  if (key) sessionStorage.setItem(KEY, key);
-  else sessionStorage.removeItem(KEY);
-}
+/** What our pages say of each request, as no page of another site can. @type {Record<string, string>} */
+export const MARK = { "x-requested-with": "ratchet" };
 
 /**
- * Raises `ServerError` unless the answer is fine. Requests to `/api` are the operator's.
+ * Raises `ServerError` unless the answer is fine. Who asks is known by the browser's cookies.
  * @param {string} method @param {string} path
  * @param {{body?: unknown, signal?: AbortSignal, headers?: Record<string, string>, keepalive?: boolean}} [options]
  *   with `keepalive` it is sent even if the page is left meanwhile
  * @returns {Promise<Response>}
  */
 export async function call(method, path, { body, signal, headers = {}, keepalive = false } = {}) {
-  const sent = { ...headers };
-  if (path.startsWith("/api/")) sent.authorization = `Bearer ${operatorKey()}`;
+  const sent = { ...headers, ...MARK };
   const isFile = body instanceof Blob;
   if (body !== undefined) sent["content-type"] = isFile ? "application/octet-stream" : "application/json";
   const payload = body === undefined ? undefined : isFile ? body : JSON.stringify(body);

@@ -21,7 +21,7 @@ export async function addPerson() {
 }
 
 /** Shows a key until the reader is done with it. @param {string} name @param {string} key @returns {Promise<void>} */
-function showKey(name, key) {
+export function showKey(name, key) {
   const field = el("input", { readonly: true, value: key, class: "mono key", "aria-label": t("people.key"), "data-testid": "new-key" });
   const copy = el("button", { type: "button", class: "primary", "data-testid": "copy-key", onclick: () => void copyKey(field, copy) }, t("people.copy"));
   const dialog = el("dialog", { "aria-labelledby": "key-title", "data-testid": "key-dialog" },
