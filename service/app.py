@@ -131,6 +131,7 @@ async def running(home: Path, config: Config, instruments: Instruments, hooks: S
         finally:
             for task in (starting, *health.tasks):
                 task.cancel()
+            await health.stop()
             await scheduler.stop()
             await pretrainer.stop()
             await talk.drain(streams_s(config))
@@ -168,7 +169,8 @@ def create_app(home: Path, config: Config) -> Litestar:
             yield
 
     def gatekeeper() -> Gatekeeper:
-        return app.state.parts.gatekeeper
+        parts: Parts = app.state.parts
+        return parts.gatekeeper
 
     def part(name: str) -> Provide:
         return Provide(lambda: getattr(app.state.parts, name), sync_to_thread=False)

@@ -22,6 +22,7 @@ from service.telemetry.settings import HealthSettings
 from storage.database import Database
 
 LAGS = 60  # looks that the worst lag is of
+LAST_WAIT_S = 1.0  # for the database's answer, at the end
 
 
 class Liveness(Struct, frozen=True):
@@ -101,6 +102,12 @@ class Health:
         """Looks once."""
         found = {"database": await self._ask_database(), "disk": await asyncio.to_thread(self._measure_disk)}
         self._found = {part: problem for part, problem in found.items() if problem}
+
+    async def stop(self) -> None:
+        """Returns once nothing is asked of the database any more: whoever closes it must not meet a question."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking], timeout=LAST_WAIT_S)
+            self._asking.cancel()
 
     async def _ask_database(self) -> str:
         """Why nothing can be read or kept; empty where it can. A question that is not answered is not asked again meanwhile."""

@@ -53,7 +53,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         name = _request.get()
-        record.request = f" [{name.id}]" if name else ""
+        vars(record)["request"] = f" [{name.id}]" if name else ""
         return without_keys(super().format(record))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.telemetry.instruments import Instruments
@@ -23,7 +24,7 @@ class WatchedRequests:
         self._app, self._instruments, self._log = app, instruments, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             return await self._app(scope, receive, send)
         name, status, began = name_request(), LEFT, time.perf_counter()
 
@@ -34,7 +35,7 @@ class WatchedRequests:
                 message["headers"] = [*message["headers"], (REQUEST_ID, name.id.encode())]
             await send(message)
 
-        method, watch = str(scope["method"]), self._instruments
+        method, watch = scope["method"], self._instruments
         with watch.metrics.request() as count, watch.tracing.request(method, scope["headers"]) as trace:
             try:
                 await self._app(scope, receive, tell)

@@ -7,7 +7,7 @@ and versions say. Off, `tracing` is `OFF`, which does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +19,9 @@ from service.turns import Turn
 from storage.records import Feedback, FeedbackKind
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanKind
 
 PROVIDER = "vllm"
 SCORES = {"up": 1.0, "down": 0.0}
@@ -39,7 +40,7 @@ class Ended(Protocol):
 class Tracing:
     """Traces nothing; what a `Tracer` does is said here."""
 
-    def request(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> AbstractContextManager[Ended]:
+    def request(self, method: str, headers: Iterable[tuple[bytes, bytes]]) -> AbstractContextManager[Ended]:
         """A span around a request. It goes on with the trace that the request's `traceparent` names."""
         return _NOT_TRACED
 
@@ -96,12 +97,10 @@ class Tracer(Tracing):
         self._trace, self._extract, self._content = trace, propagate.extract, settings.content
 
     @contextmanager
-    def request(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> Iterator[Ended]:
+    def request(self, method: str, headers: Iterable[tuple[bytes, bytes]]) -> Iterator[Ended]:
         kind, status_of, error = self._trace.SpanKind.SERVER, self._trace.Status, self._trace.StatusCode.ERROR
         carried = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name.startswith(b"trace")}
-        with self._tracer.start_as_current_span(
-            method, self._extract(carried), kind, {"http.request.method": method}, **_UNTOLD
-        ) as span:
+        with self._open(method, {"http.request.method": method}, kind, self._extract(carried)) as span:
 
             def ended(route: str, status: int) -> None:
                 span.update_name(f"{method} {route}")
@@ -113,7 +112,7 @@ class Tracer(Tracing):
 
     @contextmanager
     def engine(self, turn: Turn) -> Iterator[None]:
-        asked = {
+        asked: dict[str, str | float] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": PROVIDER,
             "gen_ai.request.model": turn.adapter,
@@ -122,7 +121,7 @@ class Tracer(Tracing):
             "gen_ai.response.id": turn.id,
         }
         kind = self._trace.SpanKind.CLIENT
-        with self._tracer.start_as_current_span(f"chat {turn.adapter}", kind=kind, attributes=asked, **_UNTOLD) as span:
+        with self._open(f"chat {turn.adapter}", asked, kind) as span:
             if self._content:
                 span.set_attribute("gen_ai.input.messages", _messages(*((message.role, message.text) for message in turn.messages)))
             try:
@@ -135,8 +134,7 @@ class Tracer(Tracing):
 
     @contextmanager
     def commit(self, what: str) -> Iterator[None]:
-        attributes = {"db.operation.name": what}
-        with self._tracer.start_as_current_span(f"commit {what}", attributes=attributes, **_UNTOLD) as span:
+        with self._open(f"commit {what}", {"db.operation.name": what}, self._trace.SpanKind.INTERNAL) as span:
             try:
                 yield
             except BaseException as error:
@@ -158,6 +156,14 @@ class Tracer(Tracing):
     def stop(self) -> None:
         self._provider.shutdown()
 
+    def _open(
+        self, name: str, attributes: Mapping[str, str | float], kind: SpanKind, context: Context | None = None
+    ) -> AbstractContextManager[Span]:
+        """A span, current inside. It does not take down errors by itself, which may quote people."""
+        return self._tracer.start_as_current_span(
+            name, context, kind, attributes, record_exception=False, set_status_on_exception=False
+        )
+
     def _tell_answer(self, span: Span, turn: Turn) -> None:
         told: dict[str, Any] = {"gen_ai.response.model": turn.engine_model}
         if turn.usage is not None:
@@ -173,9 +179,6 @@ class Tracer(Tracing):
         """By its type: an error's words may be somebody's."""
         span.set_attribute("error.type", type(error).__name__)
         span.set_status(self._trace.Status(self._trace.StatusCode.ERROR))
-
-
-_UNTOLD: Mapping[str, bool] = {"record_exception": False, "set_status_on_exception": False}  # errors may quote people
 
 
 def _messages(*said: tuple[str, str]) -> str:

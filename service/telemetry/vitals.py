@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.assignment import Standing
@@ -20,12 +22,13 @@ from service.health import Health
 from service.router import Router
 from service.supervisor import EngineState
 from storage import deliveries, waits
-from storage.database import Database
+from storage.database import Database, UnavailableError
 from storage.records import CycleState
 from storage.tallies import Tallies, tally
 from storage.waits import Seen
 
 Waited = Callable[[Sequence[float], Sequence[float]], None]  # told how long votes waited, to be eligible and to be live
+Values = Sequence[tuple[tuple[str, ...], float]]  # of a figure, by the values of its labels
 ENDS = tuple(state for state in CycleState if state is not CycleState.RUNNING)
 WAYS = ("evidence", "interval", "blocks")  # fields of `Due`
 
@@ -90,7 +93,8 @@ class Watcher:
         """How things stand now."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= self._refresh_s and "database" not in self._health.problems:
-                self._loop = await self._look_at_loop()
+                with suppress(UnavailableError, DBAPIError):  # what was seen last is better than nothing
+                    self._loop = await self._look_at_loop()
                 self._looked_at = time.monotonic()
         health, scheduler = self._health, self._scheduler
         space = health.space
@@ -140,51 +144,50 @@ class VitalsCollector(Collector):
 
 
 def _versions(vitals: Vitals) -> Iterator[Metric]:
-    yield _gauge("ratchet_live_version_info", "The version that is live.", {(vitals.standing.live,): 1}, "version")
-    shares = {(version, part): share for version, (part, share) in vitals.shares.items()}
+    yield _gauge("ratchet_live_version_info", "The version that is live.", [((vitals.standing.live,), 1)], "version")
+    shares = [((version, part), share) for version, (part, share) in vitals.shares.items()]
     yield _gauge("ratchet_version_share", "Of the people, by the version that answers them.", shares, "version", "part")
 
 
 def _parts(vitals: Vitals) -> Iterator[Metric]:
-    engines = {(state.value,): vitals.engines.get(state, 0) for state in EngineState}
+    engines = [((state.value,), vitals.engines.get(state, 0)) for state in EngineState]
     yield _gauge("ratchet_engines", "Engines by state.", engines, "state")
-    yield _counter("ratchet_engine_restarts", "Starts of engines after the first.", {(): vitals.engine_restarts})
-    yield _gauge("ratchet_ready", "Whether people can be answered.", {(): vitals.ready})
-    healthy = {(part,): part not in vitals.problems for part in Health.PARTS}
+    yield _counter("ratchet_engine_restarts", "Starts of engines after the first.", _alone(vitals.engine_restarts))
+    yield _gauge("ratchet_ready", "Whether people can be answered.", _alone(vitals.ready))
+    healthy = [((part,), part not in vitals.problems) for part in Health.PARTS]
     yield _gauge("ratchet_healthy", "Whether a part is well.", healthy, "part")
-    yield _gauge("ratchet_loop_lag_seconds", "How late the event loop was at worst in the last minute.", {(): vitals.lag_s})
-    yield _gauge("ratchet_disk_free_bytes", "Free on the home's disk.", {(): vitals.free_bytes})
-    yield _gauge("ratchet_disk_size_bytes", "Of the home's disk.", {(): vitals.total_bytes})
-    yield _gauge("ratchet_writer_waiting", "Writes that wait for the one that writes.", {(): vitals.writer_waiting})
-    yield _counter("ratchet_commits", "Commits to the database, of one or more writes each.", {(): vitals.commits})
-    yield _gauge("ratchet_scheduler_leads", "Whether it is this service that runs cycles.", {(): vitals.leads})
+    yield _gauge("ratchet_loop_lag_seconds", "How late the event loop was at worst in the last minute.", _alone(vitals.lag_s))
+    yield _gauge("ratchet_disk_free_bytes", "Free on the home's disk.", _alone(vitals.free_bytes))
+    yield _gauge("ratchet_disk_size_bytes", "Of the home's disk.", _alone(vitals.total_bytes))
+    yield _gauge("ratchet_writer_waiting", "Writes that wait for the one that writes.", _alone(vitals.writer_waiting))
+    yield _counter("ratchet_commits", "Commits to the database, of one or more writes each.", _alone(vitals.commits))
+    yield _gauge("ratchet_scheduler_leads", "Whether it is this service that runs cycles.", _alone(vitals.leads))
     if vitals.next_look_at_s is not None:
         words = "When it is looked next whether a cycle is due."
-        yield _gauge("ratchet_scheduler_next_look_timestamp_seconds", words, {(): vitals.next_look_at_s})
+        yield _gauge("ratchet_scheduler_next_look_timestamp_seconds", words, _alone(vitals.next_look_at_s))
 
 
 def _loop(loop: Loop, now_s: float) -> Iterator[Metric]:
     tallies = loop.tallies
     conditions = [(way, one) for way in WAYS for one in _conditions(loop.due, way)]
     for side, words in (("have", "How much there is"), ("need", "How much it takes")):
-        values = {(way, one.what): float(getattr(one, side)) for way, one in conditions}
+        values = [((way, one.what), float(getattr(one, side))) for way, one in conditions]
         yield _gauge(f"ratchet_condition_{side}", f"{words} of what a cycle needs to start by itself.", values, "way", "condition")
-    yield _gauge(
-        "ratchet_cycles", "Cycles that ended, by how.", {(end.value,): tallies.cycles.get(end, 0) for end in ENDS}, "state"
-    )
+    ends = [((end.value,), tallies.cycles.get(end, 0)) for end in ENDS]
+    yield _gauge("ratchet_cycles", "Cycles that ended, by how.", ends, "state")
     running_s = 0.0 if tallies.running_since_s is None else max(now_s - tallies.running_since_s, 0.0)
-    yield _gauge("ratchet_cycle_running_seconds", "Since the running cycle began; 0 while none runs.", {(): running_s})
+    yield _gauge("ratchet_cycle_running_seconds", "Since the running cycle began; 0 while none runs.", _alone(running_s))
     if tallies.last_ended_at_s is not None:
-        yield _gauge("ratchet_cycle_ended_timestamp_seconds", "When the last cycle ended.", {(): tallies.last_ended_at_s})
-    verdicts = {(verdict,): count for verdict, count in tallies.verdicts.items()}
+        yield _gauge("ratchet_cycle_ended_timestamp_seconds", "When the last cycle ended.", _alone(tallies.last_ended_at_s))
+    verdicts = [((verdict,), count) for verdict, count in tallies.verdicts.items()]
     yield _counter("ratchet_verdicts", "The gate's verdicts.", verdicts, "verdict")
-    yield _counter("ratchet_releases", "Moves of the live pointer.", {(): tallies.releases})
-    yield _counter("ratchet_rollbacks", "Moves of it to a version that had been live before.", {(): tallies.rollbacks})
+    yield _counter("ratchet_releases", "Moves of the live pointer.", _alone(tallies.releases))
+    yield _counter("ratchet_rollbacks", "Moves of it to a version that had been live before.", _alone(tallies.rollbacks))
     stages = SummaryMetricFamily("ratchet_stage_seconds", "What stages of cycles took.", labels=["stage"])
     for stage, passed in tallies.stages.items():
         stages.add_metric([stage.value], passed.times, passed.seconds)
     yield stages
-    yield _gauge("ratchet_webhooks_waiting", "Words to webhooks that they have not taken yet.", {(): loop.undelivered})
+    yield _gauge("ratchet_webhooks_waiting", "Words to webhooks that they have not taken yet.", _alone(loop.undelivered))
 
 
 def _conditions(due: Due, way: str) -> Sequence[Condition]:
@@ -192,15 +195,20 @@ def _conditions(due: Due, way: str) -> Sequence[Condition]:
     return found
 
 
-def _gauge(name: str, words: str, values: Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+def _alone(value: float) -> Values:
+    """The value of a figure without labels."""
+    return [((), value)]
+
+
+def _gauge(name: str, words: str, values: Values, *labels: str) -> Metric:
     family = GaugeMetricFamily(name, words, labels=labels)
-    for label_values, value in values.items():
+    for label_values, value in values:
         family.add_metric(label_values, float(value))
     return family
 
 
-def _counter(name: str, words: str, values: Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+def _counter(name: str, words: str, values: Values, *labels: str) -> Metric:
     family = CounterMetricFamily(name, words, labels=labels)
-    for label_values, value in values.items():
+    for label_values, value in values:
         family.add_metric(label_values, float(value))
     return family
