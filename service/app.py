@@ -195,6 +195,7 @@ def create_app(home: Path, config: Config) -> Litestar:
         lifespan=[lifespan],
         exception_handlers={Exception: respond},
         request_max_body_size=config.server.max_body_bytes,
+        logging_config=None,  # it would put a form of its own in the place of `start_log`'s
         openapi_config=OpenAPIConfig(title="Ratchet", version="1", path="/schema"),
     )
     app.asgi_handler = WatchedRequests(app.asgi_handler, instruments, config.log.requests)  # whatever routing makes of a request

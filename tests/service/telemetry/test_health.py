@@ -26,7 +26,7 @@ def readiness(service: Service) -> tuple[int, dict[str, Any]]:
     return status, msgspec.json.decode(told)
 
 
-def test_a_full_disk_and_a_database_that_is_gone_are_told_and_get_over(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_got_over(tmp_path: Path) -> None:
     with watched_service(tmp_path) as (service, _):
         health = service.parts.health
         assert readiness(service)[0] == 200
