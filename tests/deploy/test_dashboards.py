@@ -13,11 +13,12 @@ import yaml
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
+from learner.config import LearnerSettings, ScheduleSettings
 from storage.cycles import finish_stage, insert_cycle, start_stage, update_cycle
 from storage.database import Database
 from storage.records import CycleState, StageName
 from tests.conftest import Service
-from tests.service.telemetry.watched import fetch, say, vote, watched_service
+from tests.service.telemetry.watched import fetch, say, until, vote, watched_service
 
 promql = pytest.importorskip("promql_parser", reason="expressions cannot be read without promql-parser")
 
@@ -57,7 +58,9 @@ EXPRESSIONS = [pytest.param(expression, id=f"{name} {number}") for number, (name
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
     """All series of a service in which everything has happened once."""
-    with watched_service(tmp_path_factory.mktemp("watched")) as (service, _):
+    learner = LearnerSettings(schedule=ScheduleSettings(check_every_s=3600))
+    with watched_service(tmp_path_factory.mktemp("watched"), learner=learner) as (service, _):
+        until(lambda: service.parts.scheduler.next_look_at_s is not None)
         answer = say(service, stream=True)
         vote(service, answer, thumb="up")
         service.call(_go_through_a_cycle(service))
