@@ -7,7 +7,9 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Awaitable, Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +25,7 @@ from storage.database import Database
 from storage.deliveries import count_waiting
 from storage.records import AdapterState, CanaryState, CycleState, StageName
 from storage.release import go_live
+from tests.service.telemetry.watched import figure, figures, until, watched_service
 from tests.storage.loop import furnish_adapters
 
 SECRET = "it stays between us"
@@ -200,3 +203,31 @@ def test_a_secret_has_to_be_there_and_may_be_base64() -> None:
     encoded = base64.b64encode(SECRET.encode()).decode()
     signed = [Hook(settings, {"S": secret}).headers("id", 1.0, b"{}") for secret in (SECRET, f"whsec_{encoded}")]
     assert signed[0] == signed[1]
+
+
+def test_a_running_service_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append((self.headers["webhook-id"], self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    hook = WebhookSettings(f"http://127.0.0.1:{server.server_port}/", secret_env="HOOK_SECRET")
+    try:
+        with watched_service(tmp_path, webhooks=(hook,)) as (service, _):
+            until(lambda: bool(heard))
+            until(lambda: figure(figures(service), "ratchet_webhooks_waiting") == 0)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert [id for id, _ in heard] == ["ping"]
