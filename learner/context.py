@@ -54,6 +54,7 @@ class Context:
     clock: Callable[[], float]
     announce: Callable[[Standing], None]  # told who answers, right after the commit
     in_flight: Callable[[str], int]  # answers being written by an adapter
+    timed: Callable[[str, float], object] = lambda step, seconds: None  # told what a load or a flip of a version took
     progress: Progress = field(default_factory=Progress)
     evaluating: asyncio.Lock = field(default_factory=asyncio.Lock)  # one evaluation at a time
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)  # one person at a time: files are written anew for each

@@ -7,6 +7,7 @@ clearing up. Whatever is cut off before the commit leaves the old version live, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,9 @@ async def load(context: Context, name: str) -> None:
     folder = await fetch(context, adapter)
     settings = context.settings.train
     await asyncio.to_thread(check_adapter, folder, context.model_dir, settings.rank, settings.max_change)
+    began = time.perf_counter()
     await context.engine.load(name, folder)
+    context.timed("load", time.perf_counter() - began)
 
 
 async def fetch(context: Context, adapter: Adapter) -> Path:
@@ -161,10 +164,12 @@ async def go_live(
             await note(connection)
         return moved
 
+    began = time.perf_counter()
     with deciding():
         moved = await context.database.write(write)
     failpoint("release:committed")
     await tell(context)
+    context.timed("flip", time.perf_counter() - began)
     return moved
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.datastructures import State
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -26,15 +28,15 @@ class Admission(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         path = scope["path"]
-        connection = ASGIConnection[object, object, object, object](scope)
+        connection = ASGIConnection[Any, Any, Any, State](scope)
         if not path.startswith(HEALTH):
             self._hosts.check(connection.headers)
         if not path.startswith(FREE):
-            scope["state"][ASKER] = await self._admit(connection, path)  # type: ignore[typeddict-item]
+            scope["state"][ASKER] = await self._admit(connection, path)
         await next_app(scope, receive, send)
 
-    async def _admit(self, connection: ASGIConnection[object, object, object, object], path: str) -> Asker | None:
-        method, is_page = connection.scope["method"], not path.startswith(("/v1/", "/api/"))
+    async def _admit(self, connection: ASGIConnection[Any, Any, Any, State], path: str) -> Asker | None:
+        method, is_page = str(connection.scope.get("method", "")), not path.startswith(("/v1/", "/api/"))
         try:
             asker = await self._gatekeeper().identify(connection)
         except Problem:

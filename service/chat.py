@@ -7,6 +7,7 @@ keeps what there is as interrupted.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from functools import partial
@@ -29,6 +30,9 @@ from service.problem import Problem, problem_of
 from service.rates import Rates
 from service.router import Router, model_name
 from service.stream import Events, ToldStream
+from service.telemetry.instruments import Instruments
+from service.telemetry.logs import rename_request
+from service.telemetry.metrics import FAILED, REFUSED
 from service.turns import Turn, keep_failure, keep_turn
 from service.wire import Answer, AnswerChoice, AnswerMessage, ChatRequest, ModelCard, ModelList
 from storage import conversations
@@ -67,9 +71,11 @@ class Chat:
         limits: Limits,
         clock: Callable[[], float],
         settings: ServerSettings,
+        instruments: Instruments,
     ) -> None:
         self._database, self._engine, self._router, self._guard, self._limits = database, engine, router, guard, limits
         self._clock, self._settings = clock, settings
+        self._metrics, self._tracing = instruments.metrics, instruments.tracing
         self.closing = False  # no answer is begun any more
         self._tasks: set[asyncio.Task[Any]] = set()  # that end with a turn kept
         self._asking: set[asyncio.Task[Any]] = set()  # that wait for the engine
@@ -96,7 +102,8 @@ class Chat:
             await self._limits.check_prompt(request.messages)
             turn, refused = await self._begin(request, person)
             place.over = lambda: spent(len(turn.prompt_token_ids) + len(turn.token_ids))
-            headers = {"x-conversation-id": turn.conversation_id, "x-request-id": turn.id}
+            rename_request(turn.id)
+            headers = {"x-conversation-id": turn.conversation_id}
             if refused is not None:
                 return await self._refused(request, turn, refusal(refused), headers)
             if compares and request.store is not False and is_compared(turn.id, self._settings.compare_share):
@@ -167,17 +174,19 @@ class Chat:
 
     async def _engine_answer(self, turn: Turn, body: dict[str, object], store: bool) -> Completion:
         try:
-            with self._router.flight(turn.adapter):
+            with self._router.flight(turn.adapter), self._tracing.engine(turn):
                 completion, rule = self._guard.of_answer(await self._engine.complete(body, turn.id))
+                turn.take(completion)
         except EngineError as error:
             if store:
                 await self._count_failure(turn, error)
+            self._metrics.answered(turn, FAILED, streamed=False)
             raise
         if rule is not None:
             turn.metadata[POLICY] = rule
-        turn.take(completion)
         if store:
-            await self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
+            await self._commit(turn, MessageStatus.COMPLETE)
+        self._metrics.answered(turn, MessageStatus.COMPLETE.value, streamed=False)
         return completion
 
     async def _refused(
@@ -185,9 +194,9 @@ class Chat:
     ) -> Response[Answer] | Stream:
         """The answer to a prompt that the engine never hears; kept as any other, but no version's."""
         turn.take(said)
+        self._metrics.answered(turn, REFUSED, streamed=False)
         if request.store is not False:
-            write = self._database.write(lambda connection: keep_turn(connection, turn, MessageStatus.COMPLETE))
-            await asyncio.shield(self._keep(write))
+            await asyncio.shield(self._keep(self._commit(turn, MessageStatus.COMPLETE)))
         if not request.stream:
             return Response(_answer(turn, said), headers=headers, media_type=MediaType.JSON, status_code=200)
         events = Events(request, turn, self._settings.stream_buffer_bytes)
@@ -197,14 +206,20 @@ class Chat:
         return ToldStream(events.sent(), lambda: None, headers)
 
     async def _read(self, turn: Turn, body: dict[str, object], events: Events) -> None:
-        watch = self._guard.watch()
+        watch, gaps = self._guard.watch(), self._metrics.gaps
+        last_at = 0.0  # when the client was last sent a frame
 
         def pass_on(frames: list[Completion]) -> None:
+            nonlocal last_at
             for frame in frames:
+                now = time.perf_counter()
+                if last_at:
+                    gaps.observe(now - last_at)
+                last_at = now
                 turn.take(frame)
                 events.put(frame)
 
-        with self._router.flight(turn.adapter):
+        with self._router.flight(turn.adapter), self._tracing.engine(turn):
             async with aclosing(self._engine.stream(body, turn.id)) as frames:
                 async for frame in frames:
                     turn.engine_model = frame.model or turn.engine_model
@@ -213,6 +228,7 @@ class Chat:
                         break
                     if events.full:
                         await events.room()
+                        last_at = 0.0  # the client took its time, not the engine
             pass_on(watch.finish())
         if watch.changed:
             turn.token_ids.clear()  # they are not what was said
@@ -233,12 +249,17 @@ class Chat:
             failure = error
         try:
             if store and turn.begun:
-                await self._database.write(lambda connection: keep_turn(connection, turn, status))
+                await self._commit(turn, status)
             elif store and isinstance(failure, EngineError):
                 await self._count_failure(turn, failure)
         except Exception as error:  # and that nothing was kept
             problem = problem_of(error)
+        self._metrics.answered(turn, status.value if failure is None else FAILED, streamed=True)
         events.end(problem)
+
+    async def _commit(self, turn: Turn, status: MessageStatus) -> None:
+        with self._tracing.commit("turn"):
+            await self._database.write(lambda connection: keep_turn(connection, turn, status))
 
     async def _count_failure(self, turn: Turn, error: EngineError) -> None:
         """Counts against the version an answer that it never began, while versions are compared by what people get."""

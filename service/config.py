@@ -17,6 +17,7 @@ from learner.model import BUILTIN
 from learner.train import trackers
 from learner.train.methods import check_method
 from service.settings import EngineSettings
+from service.telemetry.settings import HealthSettings, LogSettings, MetricsSettings, TracingSettings, WebhookSettings
 from storage.settings import StorageSettings
 
 FILE, ADDRESS_FILE, OPERATOR_KEY_FILE = "ratchet.toml", "address", "operator.key"  # in a home
@@ -115,6 +116,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineSettings = EngineSettings()
     learner: LearnerSettings = LearnerSettings()
     storage: StorageSettings = StorageSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    health: HealthSettings = HealthSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()  # programs that are told of verdicts, rollbacks and failures
 
     def __post_init__(self) -> None:
         if self.auth.mode == "open" and not self.auth.open_to_network and (place := self._open_place()) is not None:

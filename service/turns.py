@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from learner.engine import Completion
+from learner.engine import Completion, Usage
 from service.wire import ChatMessage
 from storage import conversations, failures, people
 from storage.erase import was_erased_since
@@ -37,6 +37,7 @@ class Turn(Struct):
     content: list[str] = []
     finish_reason: str | None = None
     first_token_ms: float | None = None
+    usage: Usage | None = None
 
     @classmethod
     def begin(
@@ -65,6 +66,7 @@ class Turn(Struct):
     def take(self, frame: Completion) -> None:
         """Adds a frame of the engine's, or its whole answer."""
         self.engine_model = frame.model or self.engine_model
+        self.usage = frame.usage or self.usage
         if frame.prompt_token_ids:
             self.prompt_token_ids = tuple(frame.prompt_token_ids)
         for choice in frame.choices:

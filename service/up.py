@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import sys
 import threading
 import time
 import urllib.error
@@ -27,6 +25,7 @@ from service.home_key import HomeKeyError, is_new, operator_key
 from service.listen import listen
 from service.lock import InUseError, hold
 from service.starting import Stages
+from service.telemetry.logs import start_log
 from storage.archive import DATABASE
 from storage.migrate import NewerSchemaError, migrate
 from storage.placing import put_back
@@ -41,9 +40,7 @@ def up(home: Path, config: Config, port: int | None) -> None:
     stages = Stages()
     stages.begin("settings and imports", ago_s=time.time() - psutil.Process().create_time())
     stages.begin("database and its migration")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for library in ("alembic", "apscheduler"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    start_log(config.log)
     if port is not None:
         config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
     try:
@@ -88,6 +85,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop",
+                log_config=None,  # as all that is told here
                 log_level="warning",
                 access_log=False,
                 proxy_headers=False,  # whom a proxy names is believed by the proxy's own address

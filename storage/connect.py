@@ -16,7 +16,22 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    JSON,
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    cast,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -39,6 +54,7 @@ PRAGMAS = (
     "temp_store=MEMORY",  # what a savepoint may have to take back: a file for it costs more than the memory
     "secure_delete=ON",  # what is deleted is overwritten: a person who is forgotten must not linger in free pages
 )
+PRIVATE = {"hide_parameters": True}  # values stay out of errors and so out of logs: they are what people said
 SYNCHRONOUS: Mapping[Durability, str] = {"strict": "FULL", "group": "FULL", "async": "NORMAL"}
 SYNCHRONOUS_COMMIT: Mapping[Durability, str] = {"strict": "on", "group": "on", "async": "off"}
 
@@ -62,17 +78,19 @@ def open_writer(url: URL, durability: Durability) -> AsyncEngine:
     if is_sqlite(url):
         writing = partial(ThreadConnection.to, Path(url.database or ""))
         driver = url.set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0, json_serializer=_to_json)
+        engine = create_async_engine(
+            driver, async_creator=writing, pool_size=1, max_overflow=0, json_serializer=_to_json, **PRIVATE
+        )
         _prepare_sqlite(engine.sync_engine, "BEGIN IMMEDIATE", (*PRAGMAS, f"synchronous={SYNCHRONOUS[durability]}"))
         return engine
     options = f"-c synchronous_commit={SYNCHRONOUS_COMMIT[durability]}"
-    return create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"options": options}, pool_pre_ping=True)
+    return create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"options": options}, pool_pre_ping=True, **PRIVATE)
 
 
 def open_readers(url: URL) -> AsyncEngine:
     """A few connections that cannot write; a transaction on one sees a single state of the database."""
     if is_sqlite(url):
-        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=READERS, max_overflow=0)
+        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=READERS, max_overflow=0, **PRIVATE)
         _prepare_sqlite(engine.sync_engine, "BEGIN", (*PRAGMAS, "query_only=ON"))
         return engine
     return create_async_engine(
@@ -82,6 +100,7 @@ def open_readers(url: URL) -> AsyncEngine:
         isolation_level="REPEATABLE READ",
         connect_args={"options": "-c default_transaction_read_only=on"},
         pool_pre_ping=True,
+        **PRIVATE,
     )
 
 
@@ -140,6 +159,13 @@ def has_pair(connection: AsyncConnection, column: ColumnElement[Any], key: str, 
     unfold = func.json_each if connection.dialect.name == "sqlite" else func.json_each_text
     pairs = unfold(column).table_valued("key", "value")
     return select(pairs.c.key).where(pairs.c.key == key, pairs.c.value == value).exists()
+
+
+def json_text(connection: AsyncConnection, column: ColumnElement[Any], key: str) -> ColumnElement[str]:
+    """The string under this key of the column's JSON object, which is kept as text."""
+    if connection.dialect.name == "sqlite":
+        return func.json_extract(column, f"$.{key}")
+    return func.json_extract_path_text(cast(type_coerce(column, Text), JSON), key)
 
 
 async def truncate_log(connection: AsyncConnection) -> bool:

@@ -102,6 +102,16 @@ class Database:
         async with self._reading.connect() as connection:
             return await operation(connection)
 
+    @property
+    def waiting(self) -> int:
+        """Writes that nobody has begun yet."""
+        return self._queue.qsize()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether there is somebody to do what `write` asks for."""
+        return not self._writer.done()
+
     def check_available(self) -> None:
         """Raise UnavailableError when a write would most likely be refused: before work whose outcome must be kept."""
         if self._queue.full():

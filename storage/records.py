@@ -405,6 +405,20 @@ class Lease(Struct, frozen=True):
     expires_at_s: float
 
 
+class Delivery(Struct, frozen=True):
+    """An event that a webhook is to be told of, or was told of."""
+
+    hook: str  # SHA-256 of its URL, which may hold a secret
+    id: str  # of the event: the same for every hook
+    event: str
+    data: dict[str, object]
+    happened_at_s: float
+    attempts: int = 0
+    due_at_s: float | None = None  # when it is sent, or sent again; None once it was taken or given up
+    delivered_at_s: float | None = None
+    problem: str = ""  # of the last attempt
+
+
 class Erasure(Struct, frozen=True):
     """The receipt of a person forgotten. It holds nothing about them: `marks` are hashes of random identifiers, by which
     a search can tell that none is left."""

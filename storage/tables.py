@@ -379,6 +379,21 @@ leases = Table(
     Column("expires_at_s", Float, nullable=False),
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("hook", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("data", JsonText, nullable=False),
+    Column("happened_at_s", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at_s", Float),
+    Column("delivered_at_s", Float),
+    Column("problem", Text, nullable=False),
+    Index("ix_deliveries_due", "due_at_s"),
+)
+
 erasures = Table(
     "erasures",
     metadata,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import make_url
 
 from service.commands.terminal import Commands, command, show
@@ -21,13 +22,15 @@ def add(commands: Commands) -> None:
 def _config(arguments: argparse.Namespace) -> None:
     from service.annotated import annotate
 
-    config = _without_password(load_config(arguments.home.resolve()))
+    config = _without_secrets(load_config(arguments.home.resolve()))
     show(arguments, config, lambda _: [annotate(config).rstrip("\n")])
 
 
-def _without_password(config: Config) -> Config:
-    """What is printed may be shown to others."""
+def _without_secrets(config: Config) -> Config:
+    """What is printed may be shown to others: no password, and of a webhook only the host."""
+    hidden = tuple(replace(hook, url="{0.scheme}://{0.hostname}/***".format(urlsplit(hook.url))) for hook in config.webhooks)
+    config = replace(config, webhooks=hidden)
     if not config.storage.url:
         return config
     shown = make_url(config.storage.url).render_as_string(hide_password=True)
-    return msgspec.structs.replace(config, storage=msgspec.structs.replace(config.storage, url=shown))
+    return replace(config, storage=replace(config.storage, url=shown))

@@ -9,6 +9,7 @@ from msgspec import Struct, inspect
 from learner.config import CurateSettings, JudgeSettings, LearnerSettings, TrainSettings, Variant
 from service.annotated import annotate, explanations
 from service.config import FILE, Config, load_config
+from service.telemetry.settings import WebhookSettings
 from storage.settings import StorageSettings
 from tests.service.command_line import printed, run
 
@@ -20,6 +21,7 @@ ALL = Config(
         judge=JudgeSettings("https://judge.example/v1", "wise"),
         policy='a "quoted" name.toml',
     ),
+    webhooks=(WebhookSettings("https://hooks.example/secret", events=("failure",)),),
     storage=StorageSettings(url="postgresql://ann:secret@db/ratchet", keep_conversation_days=2.5),
 )
 
@@ -82,5 +84,5 @@ def test_every_unset_setting_can_be_set_where_it_stands(tmp_path: Path) -> None:
 def test_the_command_prints_what_is_in_force_without_the_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / FILE).write_text(annotate(ALL))
     assert run("config", "--home", str(tmp_path)) == 0
-    assert capsys.readouterr().out == annotate(ALL).replace("secret", "***")
+    assert capsys.readouterr().out == annotate(ALL).replace("/secret", "/***").replace(":secret", ":***")
     assert printed(capsys, "config", "--home", str(tmp_path))["learner"]["judge"]["model"] == "wise"

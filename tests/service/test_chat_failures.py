@@ -20,6 +20,7 @@ from service.guard import Guard
 from service.limits import Limits
 from service.problem import Problem
 from service.router import Router
+from service.telemetry.instruments import Instruments
 from service.wire import ChatMessage, ChatRequest
 from storage import conversations
 from storage.completions import select_completions
@@ -65,7 +66,7 @@ async def ask(world: Trials, request: ChatRequest, status: int, *tried: Tried, b
     router, clock = Router(Standing("base", None, tried)), world.context.clock
     settings = ServerSettings(max_answer_tokens=8)
     limits = Limits(settings, world.context.tokens)
-    chat = Chat(world.context.database, engine, router, Guard(None), limits, clock, settings)
+    chat = Chat(world.context.database, engine, router, Guard(None), limits, clock, settings, Instruments())
     for _ in range(times):
         if begins:
             await chat.answer(request, ANN)

@@ -24,6 +24,7 @@ from learner.gate import Choice, Verdict
 from service.chat import Chat
 from service.config import ServerSettings
 from service.events import Moment, changes, follow, look, stream_events
+from service.telemetry.instruments import Instruments
 from service.watch import tell
 from storage import cycles
 from storage.database import Database, UnavailableError
@@ -110,7 +111,7 @@ def test_a_database_that_cannot_be_asked_ends_the_stream() -> None:
 def served(home: Path) -> Iterator[tuple[str, Context, Chat]]:
     """A service of this one route: its address, the learner's context and the chat. Cycle 3 runs and is in training."""
     nothing: Any = SimpleNamespace()
-    chat = Chat(nothing, nothing, nothing, nothing, nothing, nothing, ServerSettings())
+    chat = Chat(nothing, nothing, nothing, nothing, nothing, nothing, ServerSettings(), Instruments())
     context = Context(home, *[nothing] * 9)
     context.progress = Progress("train", 1, 9, "", 0.7, 12.0, 30.0)
 

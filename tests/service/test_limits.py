@@ -18,6 +18,7 @@ from service.guard import Guard
 from service.limits import TEMPLATE_TOKENS, Limits
 from service.problem import Problem
 from service.router import Router
+from service.telemetry.instruments import Instruments
 from service.wire import ChatMessage, ChatRequest
 from storage.records import Person
 from tests.learner.trials import Trials, trials
@@ -58,7 +59,7 @@ def run(tiny: tuple[Path, Path], model_dir: Path, tmp_path: Path) -> Callable[[S
             engine = WaitingEngine()
             served: Any = engine
             limits, router = Limits(settings, Tokens(model_dir)), Router(Standing("base", None, ()))
-            chat = Chat(world.context.database, served, router, Guard(None), limits, world.context.clock, settings)
+            chat = Chat(world.context.database, served, router, Guard(None), limits, world.context.clock, settings, Instruments())
             await body(chat, engine, world)
             engine.may_answer.set()
             await chat.drain(timeout_s=5)

@@ -95,4 +95,5 @@ CHECKS: dict[str, dict[str, list[tuple[object, ...]]]] = {
         "SELECT adapter, state, stage FROM canaries": [("r1", "promoted", 1)],
         "SELECT count(*) FROM canary_steps": [(0,)],
     },
+    "0013": {"SELECT count(*) FROM deliveries": [(0,)]},
 }

@@ -1,0 +1,1 @@
+"""What operators watch the service by: figures, logs, traces, and words to other programs."""
