@@ -10,7 +10,7 @@ from pathlib import Path
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from learner import forget, setup
 from learner.context import Context
@@ -31,9 +31,11 @@ from service.canary_keeper import CanaryKeeper
 from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
+from service.document import Document, Structs
 from service.fleet import Fleet
 from service.follow import follow
 from service.guard import Guard
+from service.headers import SECURITY
 from service.keep import keep_house
 from service.limits import Limits
 from service.patience import BodyTimeout
@@ -158,6 +160,8 @@ def create_app(home: Path, config: Config) -> Litestar:
         lifespan=[lifespan],
         exception_handlers={Exception: respond},
         request_max_body_size=config.server.max_body_bytes,
-        openapi_config=OpenAPIConfig(title="Ratchet", version="1", path="/schema"),
+        openapi_config=Document(title="Ratchet", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]),
+        plugins=[Structs()],
+        response_headers=SECURITY,
     )
     return app

@@ -39,6 +39,7 @@ PRAGMAS = (
     "temp_store=MEMORY",  # what a savepoint may have to take back: a file for it costs more than the memory
     "secure_delete=ON",  # what is deleted is overwritten: a person who is forgotten must not linger in free pages
 )
+SILENT: Mapping[str, Any] = {"hide_parameters": True}  # in errors, which go to logs: they are what people said
 SYNCHRONOUS: Mapping[Durability, str] = {"strict": "FULL", "group": "FULL", "async": "NORMAL"}
 SYNCHRONOUS_COMMIT: Mapping[Durability, str] = {"strict": "on", "group": "on", "async": "off"}
 
@@ -62,17 +63,17 @@ def open_writer(url: URL, durability: Durability) -> AsyncEngine:
     if is_sqlite(url):
         writing = partial(ThreadConnection.to, Path(url.database or ""))
         driver = url.set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0, json_serializer=_to_json)
+        engine = create_async_engine(driver, async_creator=writing, pool_size=1, max_overflow=0, json_serializer=_to_json, **SILENT)
         _prepare_sqlite(engine.sync_engine, "BEGIN IMMEDIATE", (*PRAGMAS, f"synchronous={SYNCHRONOUS[durability]}"))
         return engine
     options = f"-c synchronous_commit={SYNCHRONOUS_COMMIT[durability]}"
-    return create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"options": options}, pool_pre_ping=True)
+    return create_async_engine(url, pool_size=1, max_overflow=0, connect_args={"options": options}, pool_pre_ping=True, **SILENT)
 
 
 def open_readers(url: URL) -> AsyncEngine:
     """A few connections that cannot write; a transaction on one sees a single state of the database."""
     if is_sqlite(url):
-        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=READERS, max_overflow=0)
+        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=READERS, max_overflow=0, **SILENT)
         _prepare_sqlite(engine.sync_engine, "BEGIN", (*PRAGMAS, "query_only=ON"))
         return engine
     return create_async_engine(
@@ -82,12 +83,13 @@ def open_readers(url: URL) -> AsyncEngine:
         isolation_level="REPEATABLE READ",
         connect_args={"options": "-c default_transaction_read_only=on"},
         pool_pre_ping=True,
+        **SILENT,
     )
 
 
 def open_for_migration(url: URL) -> Engine:
     """A synchronous engine. On SQLite without foreign keys, as tables that others refer to are made anew."""
-    engine = create_engine(url)
+    engine = create_engine(url, **SILENT)
     if is_sqlite(url):
         _prepare_sqlite(engine, "BEGIN IMMEDIATE", [pragma for pragma in PRAGMAS if not pragma.startswith("foreign_keys")])
     return engine
