@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 from litestar import Router as Routes
 from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import release
@@ -55,6 +56,8 @@ from storage import adapters, cycles, people
 from storage.database import Database
 from storage.records import Adapter, ApiKey, Cycle, Person, Stage, new_id
 
+LONGEST_MOVE_S = 10 * 366 * 24 * 3600  # of an injected clock, at once
+
 
 class CycleReport(Struct, frozen=True):
     """A cycle, its stages with their outputs, and where it is now."""
@@ -84,7 +87,7 @@ class PersonKey(Struct, frozen=True):
 
 
 class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
-    seconds: float
+    seconds: Annotated[float, Meta(ge=0, le=LONGEST_MOVE_S)]
 
 
 @post("/cycles", status_code=202)

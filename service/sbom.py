@@ -137,10 +137,10 @@ def _component(
 
 def _licences(metadata: importlib.metadata.PackageMetadata) -> tuple[LicenceChoice, ...]:
     """An SPDX expression where the package has one, else what its classifiers say, else its own words."""
-    if expression := metadata.get("License-Expression"):
-        return (LicenceChoice(expression=expression),)
+    if "License-Expression" in metadata:
+        return (LicenceChoice(expression=metadata["License-Expression"]),)
     classified = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier") or [] if line.startswith("License :: ")]
-    own = (metadata.get("License") or "").strip().splitlines()
+    own = metadata["License"].strip().splitlines() if "License" in metadata else []
     return _named(*(classified or own[:1]))
 
 

@@ -54,10 +54,13 @@ def measure_guard(policy: Policy, size: Size) -> GuardFigures:
     began = time.perf_counter()
     guarded, bare = Guard(policy), Guard(None)
     words = list(_words(size.words))
-    on_us, off_us, held = [], [], 0
+    on_us: list[float] = []
+    off_us: list[float] = []
+    held = 0
     for _ in range(size.answers):
         took_us, most = _stream(guarded, words)
-        on_us, held = on_us + took_us, max(held, most)
+        on_us += took_us
+        held = max(held, most)
         off_us += _stream(bare, words)[0]
     prompts_us = asyncio.run(_prompts(guarded, size.answers))
     frames = {"on": _quantiles(on_us), "off": _quantiles(off_us)}

@@ -33,7 +33,7 @@ def amounts(few: int, many: int) -> pytest.MarkDecorator:
 
 def fuzz(inputs: int, strategy: st.SearchStrategy[T], check: Callable[[T], None]) -> None:
     """Has `check` look at so many inputs; the smallest that it fails for is reported."""
-    health = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    health = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     phases = [Phase.explicit, Phase.generate, Phase.shrink]
     limits = settings(max_examples=inputs, deadline=None, database=None, phases=phases, suppress_health_check=health)
     seed(SEED)(limits(given(strategy)(check)))()

@@ -144,7 +144,7 @@ def test_a_service_starts_on_the_first_releases_home_and_shows_all_of_it(upgrade
     assert asked["model"] == f"ratchet@{live}"
     said = {"completion_id": AGAIN, "thumb": "down"}
     assert service.request("POST", "/v1/feedback", said, ANNS_KEY)[0] == 200
-    assert answer(service, f"/v1/feedback/{AGAIN}", ANNS_KEY)["thumb"] == "down"
+    assert answer(service, f"/v1/feedback/{AGAIN}", ANNS_KEY)["now"]["thumb"] == "down"
 
 
 def test_nothing_that_can_be_asked_of_the_first_releases_home_fails(upgraded: tuple[Service, str]) -> None:
