@@ -97,7 +97,7 @@ def test_vllm_understands_its_arguments_as_they_are_meant(tmp_path: Path) -> Non
     words = words[words.index("vllm.entrypoints.openai.api_server") + 1 :]
     code = (
         "import json, sys\n"
-        "from vllm.entrypoints.openai.cli_args import make_arg_parser\n"
+        "from vllm.entrypoints.launchers.cli_args import make_arg_parser\n"
         "from vllm.utils.argparse_utils import FlexibleArgumentParser\n"
         "found = vars(make_arg_parser(FlexibleArgumentParser()).parse_args(sys.argv[1:]))\n"
         "print(json.dumps(found, default=str))\n"
