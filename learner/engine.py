@@ -18,6 +18,7 @@ from msgspec import Struct
 from learner.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 KEEP_ALIVE_S = 1.0  # well below vLLM's 5 s: a connection it closes just as we use it would look like a failure
+UNNAMED = "the engine answered without saying which model does"
 LONGEST_FRAME_BYTES = 2**24  # of one event of a stream; one that never ends would fill the memory
 T = TypeVar("T")
 
@@ -150,9 +151,10 @@ class Engine:
     async def stream(self, body: dict[str, object], request_id: str) -> AsyncGenerator[Completion, None]:
         """The frames of a streamed chat completion. Closing the iterator early makes vLLM stop generating.
 
-        Raises `EngineError` when refused, when the engine dies on the way, or when it ends without `[DONE]`.
+        Raises `EngineError` when refused, when the engine dies on the way, when it ends without `[DONE]`, and when it does
+        not say which model answers.
         """
-        rest = b""
+        rest, named = b"", False
         async with self._ask_chat(body, request_id, self._timeouts.silence_s) as response:
             async for part in response.content.iter_any():
                 *lines, rest = (rest + part).split(b"\n")
@@ -161,10 +163,15 @@ class Engine:
                         continue
                     data = line[6:].strip()
                     if data == b"[DONE]":
-                        return
+                        if named:
+                            return
+                        raise EngineError(502, UNNAMED)
                     if data.startswith(b'{"error"'):
                         raise EngineError(500, _message_of(data))
-                    yield _decoded(data, _completions)
+                    frame = _decoded(data, _completions)
+                    if not (named := named or bool(frame.model)):
+                        raise EngineError(502, UNNAMED)
+                    yield frame
                 if len(rest) > LONGEST_FRAME_BYTES:
                     raise EngineError(502, f"the engine sent {len(rest)} bytes without the end of a frame")
         raise EngineError(502, "the engine ended its answer without saying that it was done")
@@ -175,6 +182,8 @@ class Engine:
             completion = _decoded(await response.read(), _completions)
         if not completion.choices:
             raise EngineError(502, "the engine gave an answer without a choice")
+        if not completion.model:
+            raise EngineError(502, UNNAMED)
         return completion
 
     async def score(self, model: str, token_ids: Sequence[int], start: int = 1, priority: int = LOW_PRIORITY) -> list[float]:
@@ -192,8 +201,11 @@ class Engine:
             "vllm_xargs": {SCORE_FROM: start},  # a shared beginning need not be computed again
         }
         text = await self._continue(body, model, "log-probs")
-        rows = text.choices[0].prompt_logprobs or []
-        return [row[str(token)]["logprob"] for row, token in zip(rows[start:], token_ids[start:], strict=True) if row]
+        rows = (text.choices[0].prompt_logprobs if text.choices else None) or []
+        try:
+            return [_logp(row, token) for row, token in zip(rows[start:], token_ids[start:], strict=True)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EngineError(502, f"the engine gave what are not log-probs of {len(token_ids)} tokens ({error!r})") from error
 
     async def draw(self, model: str, prompt_ids: Sequence[int], answers: int, max_tokens: int, seed: int) -> list[Drawn]:
         """So many answers by `model` to a prompt of token ids, drawn from its own distribution as it is, at low priority.
@@ -262,7 +274,7 @@ class Engine:
 
     async def progress(self) -> Progress:
         async with self._get("/metrics", self._timeouts.connect_s) as response:
-            text = await response.text()
+            text = (await response.read()).decode(errors="replace")
         waiting = int(_metric(text, "vllm:num_requests_waiting"))
         return Progress(
             running=int(_metric(text, "vllm:num_requests_running")) + waiting,
@@ -336,7 +348,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> EngineError:
 def _decoded(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EngineError(502, f"the engine sent what cannot be read ({error})") from error
 
 
@@ -344,9 +356,13 @@ def _message_of(data: bytes) -> str:
     """The message of an error body of vLLM's, which has two forms, or the body itself."""
     try:
         envelope = _errors.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return data[:500].decode(errors="replace")
     return envelope.error.message or envelope.message or data[:500].decode(errors="replace")
+
+
+def _logp(row: dict[str, Any] | None, token: int) -> float:
+    return float((row or {})[str(token)]["logprob"])
 
 
 def _drawn(choice: _TextChoice) -> Drawn:
@@ -359,7 +375,11 @@ def _drawn(choice: _TextChoice) -> Drawn:
 
 def _metric(text: str, name: str) -> float:
     """The sum of a Prometheus metric over its labels; 0 where it is not there yet."""
-    return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.M))
+    values = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.M)
+    try:
+        return sum(map(float, values))
+    except ValueError as error:
+        raise EngineError(502, f"the engine's metrics cannot be read ({name}: {error})") from error
 
 
 async def gather_limited(limit: int, jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 from litestar import Router as Routes
 from litestar import delete, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import release
@@ -58,6 +59,8 @@ from storage.database import Database
 from storage.keys import insert_key
 from storage.records import Adapter, Cycle, Person, Stage, new_id
 
+LONGEST_MOVE_S = 10 * 366 * 24 * 3600  # of an injected clock, at once
+
 
 class CycleReport(Struct, frozen=True):
     """A cycle, its stages with their outputs, and where it is now."""
@@ -87,7 +90,7 @@ class PersonKey(Struct, frozen=True):
 
 
 class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
-    seconds: float
+    seconds: Annotated[float, Meta(ge=0, le=LONGEST_MOVE_S)]
 
 
 @post("/cycles", status_code=202)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from learner import forget, setup
 from learner.context import Context
@@ -33,10 +33,12 @@ from service.chat import Chat
 from service.clock import Clock
 from service.config import Config, models_dir, streams_s
 from service.cookies import Cookies
+from service.document import Document, Structs
 from service.fleet import Fleet
 from service.follow import follow
 from service.forgery import Hosts
 from service.guard import Guard
+from service.headers import SECURITY
 from service.health import Health
 from service.home_key import operator_key
 from service.keep import keep_house, keep_uses
@@ -208,7 +210,9 @@ def create_app(home: Path, config: Config) -> Litestar:
         exception_handlers={Exception: respond},
         request_max_body_size=config.server.max_body_bytes,
         logging_config=None,  # it would put a form of its own in the place of `start_log`'s
-        openapi_config=OpenAPIConfig(title="Ratchet", version="1", path="/schema"),
+        openapi_config=Document(title="Ratchet", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]),
+        plugins=[Structs()],
+        response_headers=SECURITY,
     )
     app.asgi_handler = WatchedRequests(app.asgi_handler, instruments, config.log.requests)  # whatever routing makes of a request
     return app

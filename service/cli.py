@@ -24,6 +24,7 @@ from service.commands import (
     people,
     policy,
     pretrain,
+    sbom,
     simulate,
     status,
     up,
@@ -34,7 +35,7 @@ from service.commands.terminal import Failure
 from service.config import ConfigError
 
 FAMILIES = {
-    "Run it": (up, doctor, status, config, model, backup),
+    "Run it": (up, doctor, status, config, model, backup, sbom),
     "Learn and judge": (cycles, adapters, evaluate, gate, pretrain),
     "People, data and rules": (people, keys, data, policy),
     "Measure": (simulate, bench),

@@ -54,7 +54,7 @@ async def show_dataset(dataset_id: FromPath[str], database: NamedDependency[Data
     return await database.read(look)
 
 
-@get("/datasets/{dataset_id:str}/export")
+@get("/datasets/{dataset_id:str}/export", media_type=TAR)
 async def export_dataset(
     dataset_id: FromPath[str],
     context: NamedDependency[Context],

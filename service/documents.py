@@ -50,7 +50,7 @@ class TakenBack(Struct, frozen=True):
     imports: int
 
 
-@post("/documents/import", status_code=200, request_max_body_size=MAX_FILE_BYTES)
+@post("/documents/import", status_code=200, media_type=JSON_LINES, request_max_body_size=MAX_FILE_BYTES)
 async def import_file(
     domain: FromQuery[str],
     language: FromQuery[str],

@@ -113,7 +113,7 @@ async def follow(
         await asyncio.sleep(poll_s)
 
 
-@get("/events")
+@get("/events", media_type="text/event-stream")
 async def stream_events(context: NamedDependency[Context], chat: NamedDependency[Chat]) -> ServerSentEvent:
     """Progress, stages and verdicts of cycles, as they happen."""
     return ServerSentEvent(follow(lambda: look(context), lambda: chat.closing))

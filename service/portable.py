@@ -29,7 +29,7 @@ from storage.records import Adapter, Cycle
 MAX_ADAPTER_BYTES = 4_000_000_000
 
 
-@get("/adapters/{name:str}/export")
+@get("/adapters/{name:str}/export", media_type=TAR)
 async def export_adapter(
     name: FromPath[str], context: NamedDependency[Context], actor: NamedDependency[str], clock: NamedDependency[Callable[[], float]]
 ) -> Stream:

@@ -15,6 +15,7 @@ from learner.adapter import AdapterError
 from learner.context import StageError
 from learner.engine import EngineError
 from learner.schedule import Busy
+from service.headers import SECURITY
 from storage.database import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,8 @@ def owned(param: str) -> Iterator[None]:
 def respond(_: Request, error: Exception) -> Response[ErrorEnvelope]:  # type: ignore[type-arg]
     """The answer to any exception of a handler."""
     problem = problem_of(error)
-    headers = ({"Retry-After": RETRY_AFTER_S} if problem.status in TRY_AGAIN else {}) | problem.headers
+    again = {"Retry-After": RETRY_AFTER_S} if problem.status in TRY_AGAIN else {}
+    headers = SECURITY | again | problem.headers
     return Response(envelope(problem), status_code=problem.status, media_type=MediaType.JSON, headers=headers)
 
 
@@ -112,6 +114,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem("not_kept", f"this cannot be kept now ({error}): try again in a moment")
         case DataError():  # a NUL in a query, for one, which PostgreSQL knows in no text
             return Problem("invalid_request", f"the database cannot take a value of this request: {error.orig}")
+        case RecursionError():  # JSON within JSON within JSON
+            return Problem("invalid_request", "the request is nested too deeply")
         case HTTPException(status_code=status):
             return _problem_of_http(error, status)
         case _:

@@ -106,7 +106,7 @@ def open_readers(url: URL) -> AsyncEngine:
 
 def open_for_migration(url: URL) -> Engine:
     """A synchronous engine. On SQLite without foreign keys, as tables that others refer to are made anew."""
-    engine = create_engine(url)
+    engine = create_engine(url, **PRIVATE)
     if is_sqlite(url):
         _prepare_sqlite(engine, "BEGIN IMMEDIATE", [pragma for pragma in PRAGMAS if not pragma.startswith("foreign_keys")])
     return engine

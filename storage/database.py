@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.connect import (
@@ -99,8 +99,11 @@ class Database:
 
     async def read(self, operation: Operation[T]) -> T:
         """Run the operation on one consistent state of the database, beside the writer; writing raises."""
-        async with self._reading.connect() as connection:
-            return await operation(connection)
+        try:
+            async with self._reading.connect() as connection:
+                return await operation(connection)
+        except OverflowError as error:
+            raise _out_of_range(error) from error
 
     @property
     def waiting(self) -> int:
@@ -210,6 +213,8 @@ class Database:
 
     def _failure(self, error: Exception) -> Exception:
         """The error as callers see it."""
+        if isinstance(error, OverflowError):
+            return _out_of_range(error)
         if not is_unavailable(error):
             return error
         reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
@@ -235,6 +240,11 @@ async def _take_back(connection: AsyncConnection, error: Exception) -> None:
         await command(connection, "ROLLBACK TO SAVEPOINT operation")
     except Exception as consequence:
         raise (error if is_unavailable(error) else consequence) from None
+
+
+def _out_of_range(error: OverflowError) -> DataError:
+    """What PostgreSQL says of an integer that no column holds, where SQLite's driver says something of its own."""
+    return DataError("", None, error)
 
 
 def _resolve(outcome: asyncio.Future[T], result: T) -> None:

@@ -40,7 +40,9 @@ class Prepared:
         try:
             rows = sqlite.execute(self._text, given).fetchall()
         except sqlite3.Error as error:
-            raise DBAPIError.instance(self._text, given, error, sqlite3.Error, dialect=self._dialect) from error
+            raise DBAPIError.instance(
+                self._text, given, error, sqlite3.Error, hide_parameters=True, dialect=self._dialect
+            ) from error
         return [self._row(row) for row in rows]
 
     def _row(self, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from service.config import default_home, models_dir
 
 if TYPE_CHECKING:
     from service.bench.data import DataFigures
+    from service.bench.guard import GuardFigures
     from service.bench.learner.measure import LearnerFigures
     from service.bench.learner.spec import Judged
     from service.bench.storage import StorageFigures
@@ -51,7 +52,8 @@ def add(commands: Commands) -> None:
         )
     gateway = command(bench, "gateway", _gateway, "what Ratchet adds to an engine's answers, in time and in memory", json=True)
     gateway.add_argument("--litellm", type=Path, metavar="DIR", help=LITELLM_HELP)
-    for measured in (storage, data, learner, engine, gateway, swap, soak):
+    guard = command(bench, "guard", _guard, "what the policy adds to a prompt and to each frame of an answer", json=True)
+    for measured in (storage, data, learner, engine, gateway, swap, soak, guard):
         measured.add_argument("--quick", action="store_true", help="a few rows for a moment: to see that it works")
         measured.add_argument("--dir", type=Path, help="on the disk to measure (default: the disk of the home)")
 
@@ -174,6 +176,13 @@ def _gateway(arguments: argparse.Namespace) -> None:
     show(arguments, figures, gateway_lines)
 
 
+def _guard(arguments: argparse.Namespace) -> None:
+    from learner.policy import load_policy
+    from service.bench.guard import QUICK, Size, measure_guard
+
+    show(arguments, measure_guard(load_policy(), QUICK if arguments.quick else Size()), _guard_lines)
+
+
 def _folder(arguments: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:
     """A new one on the disk to measure, gone in the end."""
     parent: Path = arguments.dir or default_home()
@@ -189,6 +198,17 @@ def _storage_lines(found: StorageFigures) -> list[str]:
         f"bare sqlite3, a commit for each    {found.bare_singly_per_s:10.0f} /s   ratio {found.ratio_singly:.2f}",
         f"wait for a commit, {found.size.writers} writers      p50 {wait['p50']:6.1f} ms   p99 {wait['p99']:.1f} ms",
         f"newest 50 conversations            10k {page['10k']:6.2f} ms   1m {page['1m']:.2f} ms   ratio {found.page_ratio:.2f}",
+        f"{found.machine}; commit {found.commit or '-'}; {found.seconds:.0f} s",
+    ]
+
+
+def _guard_lines(found: GuardFigures) -> list[str]:
+    on, off, prompt = found.frame_us["on"], found.frame_us["off"], found.prompt_us
+    return [
+        f"a frame, with the policy     p50 {on.p50:7.1f} us   p99 {on.p99:7.1f} us   {found.rules} rules",
+        f"a frame, without one         p50 {off.p50:7.1f} us   p99 {off.p99:7.1f} us",
+        f"a prompt                     p50 {prompt.p50:7.1f} us   p99 {prompt.p99:7.1f} us",
+        f"frames held back at most     {found.held_frames:11}",
         f"{found.machine}; commit {found.commit or '-'}; {found.seconds:.0f} s",
     ]
 

@@ -7,6 +7,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("ratchet doctor", "ratchet doctor --home /srv/ratchet --json"),
     "status": ("ratchet status",),
     "config": ("ratchet config", "ratchet config --home /srv/ratchet > ratchet.toml"),
+    "sbom": ("ratchet sbom", "ratchet sbom --json > ratchet.cdx.json"),
     "completion": (
         "ratchet completion bash > ~/.local/share/bash-completion/completions/ratchet",
         "ratchet completion zsh > ~/.zfunc/_ratchet",
@@ -96,4 +97,5 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench gateway": ("ratchet bench gateway --litellm ./litellm",),
     "bench swap": ("ratchet bench swap --quick",),
     "bench soak": ("ratchet bench soak --minutes 10",),
+    "bench guard": ("ratchet bench guard", "ratchet bench guard --json"),
 }

@@ -108,7 +108,7 @@ def _read_array(file: Path) -> list[Numbered]:
     """The records of a JSON array, or of a single record; each is read no further than to its end."""
     try:
         found = msgspec.json.decode(file.read_bytes(), type=list[Raw] | dict[str, Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FileError(f"the file is not JSON ({error}), expected an array of records") from error
     records = found if isinstance(found, list) else [msgspec.json.encode(found)]
     return list(enumerate(records, 1))
@@ -125,7 +125,7 @@ def _read_batch(records: Iterator[Numbered], read: Callable[[bytes | Raw], Talk]
     for number, record in islice(records, BATCH):
         try:
             batch.talks.append((number, read(record)))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             batch.skipped.append(Skipped(number, str(error)))
     return batch
 
