@@ -17,6 +17,7 @@ from service.commands import (
     cycles,
     data,
     doctor,
+    engine,
     evaluate,
     gate,
     model,
@@ -33,7 +34,7 @@ from service.commands.terminal import Failure
 from service.config import ConfigError
 
 FAMILIES = {
-    "Run it": (up, doctor, status, config, model, backup),
+    "Run it": (up, engine, doctor, status, config, model, backup),
     "Learn and judge": (cycles, adapters, evaluate, gate, pretrain),
     "People, data and rules": (people, data, policy),
     "Measure": (simulate, bench),

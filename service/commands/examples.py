@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "up": ("ratchet up", "ratchet up --home /srv/ratchet --port 0"),
+    "engine": ("ratchet engine", "ratchet engine --home /srv/ratchet --host 10.0.0.7 --port 8001", "ratchet engine --check"),
     "doctor": ("ratchet doctor", "ratchet doctor --home /srv/ratchet --json"),
     "status": ("ratchet status",),
     "config": ("ratchet config", "ratchet config --home /srv/ratchet > ratchet.toml"),
