@@ -89,5 +89,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench engine": ("ratchet bench engine --stock",),
     "bench gateway": ("ratchet bench gateway --litellm ./litellm",),
     "bench swap": ("ratchet bench swap --quick",),
+    "bench scale": ("ratchet bench scale ./reports --document deploy/SCALING.md", "ratchet bench scale ./reports --json"),
     "bench soak": ("ratchet bench soak --minutes 10",),
 }
