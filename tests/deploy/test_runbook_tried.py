@@ -52,6 +52,12 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def stage(capsys: pytest.CaptureFixture[str]) -> str:
+    """Of the cycle that runs, as the status tells it."""
+    progress = printed(capsys, "status")["progress"]
+    return str(progress["stage"]) if progress else ""
+
+
 def go_live(service: Service, model: Path, folder: Path, seed: int) -> str:
     """A version that has come to be, and is live."""
     context = service.parts.context
@@ -92,7 +98,7 @@ def test_a_stuck_cycle_is_cancelled_and_the_next_one_begins(
 
     engine.script = hangs  # of which base is asked for everyday answers
     stuck = service.request("POST", "/api/cycles", key=service.key)[1]["id"]
-    eventually(lambda: bool(engine.talks) and printed(capsys, "status")["progress"]["stage"] == "curate", "the cycle to hang")
+    eventually(lambda: stage(capsys) == "curate" and engine.talks[-1].whole is None, "the cycle to hang")
     assert run("cycle", "show", str(stuck)) == 0
     assert "curate    running" in capsys.readouterr().out
     assert run("cycle", "cancel") == 0
