@@ -174,7 +174,7 @@ def test_what_the_build_copies_and_what_is_mounted_is_in_the_repository() -> Non
         build = one["build"]
         assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == CONTAINERFILE
         assert f" AS {build['target']}\n" in CONTAINERFILE.read_text()
-    watched = {"prometheus/prometheus.yml", "prometheus/alerts.yml", "grafana/ratchet.json"}
+    watched = {"prometheus/alerts.yml", "grafana/ratchet.json"}
     mounted = {
         mount.split(":")[0].removeprefix("./") for one in SERVICES.values() for mount in one.get("volumes", ()) if "./" in mount
     }
@@ -226,6 +226,17 @@ def test_ports_agree_within_compose() -> None:
         database = urlsplit(VARIABLE.sub("secret", service["environment"][STORAGE_URL]))
         assert database.hostname in SERVICES and database.username == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
         assert database.path == f"/{SERVICES['postgres']['environment']['POSTGRES_DB']}"
+
+
+def test_prometheus_within_compose_looks_at_service_and_engine_by_the_same_alerts() -> None:
+    config = settings(compose()["configs"]["ratchet"]["content"])
+    watching = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in watching["scrape_configs"]}
+    assert targets == {"ratchet": [f"service:{config.server.port}"], "engine": [urlsplit(config.engine.urls[0]).netloc]}
+    there = [mount.split(":")[1] for mount in SERVICES["prometheus"]["volumes"]]
+    there += [one["target"] for one in SERVICES["prometheus"]["configs"]]
+    assert {f"/etc/prometheus/{file}" for file in watching["rule_files"]} <= set(there)
+    assert watching["scrape_configs"][0]["authorization"]["credentials_file"] in there
 
 
 def test_ports_agree_within_kubernetes() -> None:
@@ -336,7 +347,7 @@ def test_no_secret_is_written_down() -> None:
     for variable, told in VARIABLE.findall(COMPOSE.read_text()):
         assert told == "set it in deploy/.env" or variable.endswith("_GPU")
     secret = object_of("Secret", "ratchet")["stringData"]
-    assert all("CHANGE-ME" in secret[name] for name in (STORAGE_URL, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    assert all("CHANGE-ME" in secret[name] for name in (STORAGE_URL, "RATCHET_ADMIN_KEY", "AWS_SECRET_ACCESS_KEY"))
 
 
 def test_who_ends_a_service_waits_longer_than_it_takes() -> None:
