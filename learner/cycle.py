@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import rebuild, release, rollout
 from learner.adapter import AdapterError
-from learner.collect import Collected, collect
+from learner.collect import FILE, Collected, collect
 from learner.context import Context, NothingToLearn, Progress, StageError
 from learner.curate.dataset import Curated, curate
 from learner.curate.presidio import PresidioMissing
@@ -133,7 +133,10 @@ class _Stages:
     @classmethod
     async def of(cls, context: Context, cycle: Cycle) -> _Stages:
         stages = await context.database.read(lambda connection: cycles.select_stages(connection, cycle.id))
-        return cls(context, cycle, {stage.name: stage.output for stage in stages if stage.output is not None})
+        done = {stage.name: stage.output for stage in stages if stage.output is not None}
+        if StageName.CURATE not in done and not (context.folder(cycle.id) / FILE).exists():
+            done.pop(StageName.COLLECT, None)  # another service, which has ended, has the file: it is collected anew
+        return cls(context, cycle, done)
 
     async def __call__(self, name: StageName, kind: type[Output], work: Callable[[], Awaitable[Output]]) -> Output:
         if name in self._done:

@@ -17,6 +17,7 @@ from service.commands import (
     cycles,
     data,
     doctor,
+    engine,
     evaluate,
     gate,
     keys,
@@ -35,7 +36,7 @@ from service.commands.terminal import Failure
 from service.config import ConfigError
 
 FAMILIES = {
-    "Run it": (up, doctor, status, config, model, backup, sbom),
+    "Run it": (up, engine, doctor, status, config, model, backup, sbom),
     "Learn and judge": (cycles, adapters, evaluate, gate, pretrain),
     "People, data and rules": (people, keys, data, policy),
     "Measure": (simulate, bench),

@@ -305,12 +305,12 @@ def _free_port(wanted: int) -> int:
     raise OSError("the system has no free port on 127.0.0.1")
 
 
-def engine_command(settings: EngineSettings, model_dir: Path, port: int) -> list[str]:
-    """The command line of vLLM 0.32 for one base model and adapters of the seven linear layers, on loopback."""
+def engine_command(settings: EngineSettings, model_dir: Path, port: int, host: str = "127.0.0.1") -> list[str]:
+    """The command line of vLLM 0.32 for one base model and adapters of the seven linear layers; on loopback by default."""
     flags: dict[str, object] = {
         "--model": model_dir,
         "--served-model-name": NOBODY,
-        "--host": "127.0.0.1",
+        "--host": host,
         "--port": port,
         "--max-loras": settings.max_loras,
         "--max-cpu-loras": settings.max_cpu_loras,

@@ -125,7 +125,7 @@ async def _write(db: Database, people: Sequence[Person], seconds: float) -> Roun
 
     async def talk(person: Person) -> None:
         while time.perf_counter() - began < seconds:
-            turn, vote = _pair(person)
+            turn, vote = make_pair(person)
             asked = time.perf_counter()
             await db.write(partial(keep_turn, turn=turn, status=MessageStatus.COMPLETE))
             kept = time.perf_counter()
@@ -137,10 +137,10 @@ async def _write(db: Database, people: Sequence[Person], seconds: float) -> Roun
 
 
 def _pairs(people: Sequence[Person]) -> Iterator[tuple[Turn, FeedbackRequest]]:
-    return (_pair(people[number % len(people)]) for number in count())
+    return (make_pair(people[number % len(people)]) for number in count())
 
 
-def _pair(person: Person) -> tuple[Turn, FeedbackRequest]:
+def make_pair(person: Person) -> tuple[Turn, FeedbackRequest]:
     """A turn that begins a conversation, and a thumb for its answer."""
     turn = Turn.begin(person, None, [ChatMessage(role="user", content=QUESTION)], "base", 0.7, {}, 0.0)
     heard = {"engine_model": "base", "content": [ANSWER], "finish_reason": "stop", "first_token_ms": 50.0}

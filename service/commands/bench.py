@@ -53,7 +53,17 @@ def add(commands: Commands) -> None:
     gateway = command(bench, "gateway", _gateway, "what Ratchet adds to an engine's answers, in time and in memory", json=True)
     gateway.add_argument("--litellm", type=Path, metavar="DIR", help=LITELLM_HELP)
     guard = command(bench, "guard", _guard, "what the policy adds to a prompt and to each frame of an answer", json=True)
-    for measured in (storage, data, learner, engine, gateway, swap, soak, guard):
+    scale = command(bench, "scale", _scale, "what a turn, vote, cycle and gigabyte cost, and what more turns a day need", json=True)
+    scale.add_argument(
+        "reports",
+        type=Path,
+        metavar="REPORTS",
+        help="folder of NAME.json by `ratchet bench NAME --json`; what is missing is measured and put there",
+    )
+    scale.add_argument(
+        "--document", type=Path, metavar="FILE", help="put the tables into this Markdown file, such as deploy/SCALING.md"
+    )
+    for measured in (storage, data, learner, engine, gateway, swap, soak, guard, scale):
         measured.add_argument("--quick", action="store_true", help="a few rows for a moment: to see that it works")
         measured.add_argument("--dir", type=Path, help="on the disk to measure (default: the disk of the home)")
 
@@ -181,6 +191,21 @@ def _guard(arguments: argparse.Namespace) -> None:
     from service.bench.guard import QUICK, Size, measure_guard
 
     show(arguments, measure_guard(load_policy(), QUICK if arguments.quick else Size()), _guard_lines)
+
+
+def _scale(arguments: argparse.Namespace) -> None:
+    from service.bench.scale.costs import ScaleError, measure_costs
+    from service.bench.scale.table import put_into, scale_lines
+
+    document: Path | None = arguments.document
+    with _folder(arguments) as folder:
+        try:
+            costs = measure_costs(arguments.reports, Path(folder), arguments.quick, partial(print, file=sys.stderr))
+            if document is not None:
+                document.write_text(put_into(document.read_text(), costs))
+        except (ScaleError, OSError, ValueError) as error:
+            raise Failure(f"{document or arguments.reports}: {error}") from error
+    show(arguments, costs, scale_lines)
 
 
 def _folder(arguments: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "up": ("ratchet up", "ratchet up --home /srv/ratchet --port 0"),
+    "engine": ("ratchet engine", "ratchet engine --home /srv/ratchet --host 10.0.0.7 --port 8001", "ratchet engine --check"),
     "doctor": ("ratchet doctor", "ratchet doctor --home /srv/ratchet --json"),
     "status": ("ratchet status",),
     "config": ("ratchet config", "ratchet config --home /srv/ratchet > ratchet.toml"),
@@ -96,6 +97,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench engine": ("ratchet bench engine --stock",),
     "bench gateway": ("ratchet bench gateway --litellm ./litellm",),
     "bench swap": ("ratchet bench swap --quick",),
+    "bench scale": ("ratchet bench scale ./reports --document deploy/SCALING.md", "ratchet bench scale ./reports --json"),
     "bench soak": ("ratchet bench soak --minutes 10",),
     "bench guard": ("ratchet bench guard", "ratchet bench guard --json"),
 }

@@ -6,19 +6,16 @@ had kept: at the end it is promoted, once.
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from learner.failpoint import VARIABLE
 from service.client import Client, ClientError
 from tests.conftest import prepare_home, wait_ready
+from tests.faults.killable import LIMIT_S, Killable
 from tests.faults.talkers import settle
 from tests.suites import make_suites
 
@@ -35,36 +32,6 @@ PLACES += [
     "release:kept",
 ]
 PEOPLE, TURNS_EACH = 16, 3
-LIMIT_S = 180
-
-
-class Killable:
-    """A service in a process of its own that a failpoint may end."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, failpoint: str | None) -> Client:
-        log = (self.home / "service.log").open("ab")
-        command = [sys.executable, "-m", "service.cli", "up", "--home", str(self.home), "--port", "0"]
-        environment = {**os.environ, **({VARIABLE: failpoint} if failpoint else {})}
-        (self.home / "address").unlink(missing_ok=True)
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        log.close()
-        deadline = time.monotonic() + LIMIT_S
-        while not (self.home / "address").exists() and time.monotonic() < deadline and self.process.poll() is None:
-            time.sleep(0.05)
-        return Client(home=self.home)
-
-    def wait_killed(self) -> None:
-        assert self.process is not None
-        assert self.process.wait(LIMIT_S) == -signal.SIGKILL
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
 
 
 @pytest.fixture

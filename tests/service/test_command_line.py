@@ -22,10 +22,11 @@ ALL = {one.path: one for one in parser().commands()}
 LEAVES = [path for path, one in ALL.items() if not one.subcommands]
 NO_JSON = {
     "up": "it runs until it is ended, and says its address and its times as they come",
+    "engine": "it becomes the engine, whose words are its own",
     "completion": "its output is a script",
 }
 DESIGNED = """
-up doctor status completion forget backup restore migrate simulate pretrain
+up engine doctor status completion forget backup restore migrate simulate pretrain
 cycle: run list show cancel resume
 adapters: list show compare promote rollback canary quarantine export import
 data: import stats review export

@@ -356,6 +356,7 @@ def test_silence_is_counted_from_the_last_sign_of_life() -> None:
 def test_vllm_is_on_loopback_and_cpu_matters_stay_on_the_cpu() -> None:
     cpu, cuda = EngineSettings(device="cpu", threads="0-1"), EngineSettings(device="cuda")
     assert "--host 127.0.0.1 --port 81" in " ".join(engine_command(cpu, MODEL, 81))
+    assert "--host 10.0.0.7 --port 81" in " ".join(engine_command(cpu, MODEL, 81, "10.0.0.7"))
     assert engine_env(cpu)["VLLM_CPU_OMP_THREADS_BIND"] == "0-1"
     assert not {"LD_PRELOAD", "VLLM_PLUGINS", "VLLM_CPU_OMP_THREADS_BIND"} & engine_env(cuda).keys()
     assert not {"--dtype", "--block-size", "--kv-cache-memory-bytes"} & set(engine_command(cuda, MODEL, 81))

@@ -1,0 +1,42 @@
+"""A cycle that another service began is gone on with, though that one's files are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from learner import cycle as story
+from learner.collect import FILE, collect
+from learner.context import Context
+from storage import cycles
+from storage.records import Cycle, StageName
+from tests.learner.world import Body, Talker
+
+
+def test_what_only_the_other_service_has_is_collected_anew(run: Callable[[Body], None]) -> None:
+    async def body(context: Context) -> None:
+        talkers = [Talker() for _ in range(4)]
+        for talker in talkers:
+            await context.database.write(talker.talk)
+        cycle = await context.database.write(lambda connection: cycles.insert_cycle(connection, "test", "mixed", 1.0))
+        await begin_elsewhere(context, cycle)
+        context.settings = replace(context.settings, train=replace(context.settings.train, time_limit_s=0.01))
+
+        ended = await story.run(context, cycle)
+
+        stages = {stage.name: stage.output for stage in await context.database.read(lambda c: cycles.select_stages(c, cycle.id))}
+        assert stages[StageName.CURATE] is not None, ended.reasons
+        assert ended.reasons[0].startswith("train: "), "and only training, which had no time, kept it from its end"
+
+    run(body)
+
+
+async def begin_elsewhere(context: Context, cycle: Cycle) -> None:
+    """Another service has collected, kept its file to itself, and died."""
+    collected = await collect(context, cycle)
+    (context.folder(cycle.id) / FILE).unlink()
+    kept = msgspec.to_builtins(collected)
+    await context.database.write(lambda connection: cycles.start_stage(connection, cycle.id, StageName.COLLECT, 1.0))
+    await context.database.write(lambda connection: cycles.finish_stage(connection, cycle.id, StageName.COLLECT, 2.0, kept))
