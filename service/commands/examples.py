@@ -88,5 +88,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench engine": ("ratchet bench engine --stock",),
     "bench gateway": ("ratchet bench gateway --litellm ./litellm",),
     "bench swap": ("ratchet bench swap --quick",),
+    "bench loop": (
+        "ratchet bench loop --plots ./plots",
+        "ratchet bench loop --population noisy --rounds 3 --json",
+        "ratchet bench loop --from report.json --plots ./plots",
+    ),
     "bench soak": ("ratchet bench soak --minutes 10",),
 }
