@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 import msgspec
 
+from learner.simulated.home import Say
 from learner.simulated.user import SimulationError
 
 ANSWER_TOKENS = 256
@@ -94,3 +95,9 @@ async def pass_time(client: Client, seconds: float) -> bool:
     except SimulationError:
         return False
     return True
+
+
+async def score_baseline(client: Client, say: Say) -> None:
+    """Returns once base is scored on the frozen suites, which takes minutes in a new home."""
+    say("scoring base on the frozen suites, once per home")
+    await client.call("POST", "/api/baseline")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,32 +18,46 @@ from learner.simulated.user import SimulationError
 START_LIMIT_S = 600.0
 END_LIMIT_S = 30.0
 POLL_S = 0.5
+NOT_COPIED = ("address", "engine", "lock", "service.log")  # of a home: what belongs to the service that runs there
 
 Say = Callable[[str], None]
 
 
 @contextmanager
-def throwaway_service(say: Say, settings: str = "", environment: dict[str, str] | None = None) -> Iterator[tuple[str, str]]:
-    """A service with default trust settings and an injected clock in a home that goes away: (url, operator key)."""
+def throwaway_service(say: Say, settings: str = "", like: Path | None = None) -> Iterator[tuple[str, str]]:
+    """A service in a home that goes away: (url, operator key). It begins as a copy of the home `like`, where one is given.
+
+    Raises `SimulationError` where it does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="ratchet-simulate-") as name:
         home = Path(name)
-        (home / "ratchet.toml").write_text(f'clock = "injected"\n{settings}[learner.schedule]\nenabled = false\n')
-        log = (home / "service.log").open("wb")
-        command = [sys.executable, "-m", "service.cli", "up", "--home", str(home), "--port", "0"]
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
-        )
+        if like is not None:
+            shutil.copytree(like, home, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
+        with serve_home(home, say, settings) as served:
+            yield served
+
+
+@contextmanager
+def serve_home(home: Path, say: Say, settings: str = "") -> Iterator[tuple[str, str]]:
+    """A service with default trust settings and an injected clock, until the end of the block: (url, operator key).
+
+    `settings` are more of them, in TOML. Raises `SimulationError` where it does not start.
+    """
+    (home / "ratchet.toml").write_text(f'clock = "injected"\n{settings}[learner.schedule]\nenabled = false\n')
+    log = (home / "service.log").open("wb")
+    command = [sys.executable, "-m", "service.cli", "up", "--home", str(home), "--port", "0"]
+    process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        url = _wait_ready(process, home, say)
+        yield url, (home / "operator.key").read_text().strip()
+    finally:
+        process.terminate()
         try:
-            url = _wait_ready(process, home, say)
-            yield url, (home / "operator.key").read_text().strip()
-        finally:
-            process.terminate()
-            try:
-                process.wait(END_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            log.close()
+            process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
 
 
 def _wait_ready(process: subprocess.Popen[bytes], home: Path, say: Say) -> str:

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from learner.engine import gather_limited
 from learner.gate import SuiteComparison
-from learner.simulated.client import Client, ask, give, pass_time
+from learner.simulated.client import Client, ask, give, pass_time, score_baseline
 from learner.simulated.home import Say
 from learner.simulated.poison import Attack, Poisoned
 from learner.simulated.populations import Population
@@ -126,8 +126,7 @@ class Simulation:
 
     async def run(self) -> Outcome:
         """All rounds. Raises `SimulationError` for a service that refuses what it is asked."""
-        self._say("scoring base on the frozen suites, once per home")
-        await self._client.call("POST", "/api/baseline")
+        await score_baseline(self._client, self._say)
         if self._attack:
             await self._attack.begin()
         before, rounds, liked = await self._satisfaction(), [], list[str]()

@@ -65,7 +65,8 @@ def _add_loop(bench: Commands) -> None:
     loop.add_argument("--turns", type=int, default=150, metavar="N", help="questions of a round (default: %(default)s)")
     loop.add_argument("--people", type=int, default=60, metavar="N", help="of each taste (default: %(default)s)")
     loop.add_argument("--heldout", type=int, default=60, metavar="N", help="prompts never voted on (default: %(default)s)")
-    loop.add_argument("--out", type=Path, metavar="DIR", help="keeps each finished population, from which a new run goes on")
+    kept = "keeps each finished population there, from which a new run goes on (default: bench-loop in the home)"
+    loop.add_argument("--out", type=Path, metavar="DIR", help=kept)
     loop.add_argument("--plots", type=Path, metavar="DIR", help="draws the plots into this folder")
     loop.add_argument("--from", type=Path, metavar="FILE", dest="report", help="a report that is there already, instead of a run")
 
@@ -184,7 +185,7 @@ def _loop(arguments: argparse.Namespace) -> None:
 def _run_loop(arguments: argparse.Namespace) -> LoopFigures:
     from learner.simulated.populations import POPULATIONS
     from learner.simulated.rounds import Size
-    from service.bench.loop.measure import measure_loop
+    from service.bench.loop.measure import Runs, measure_loop
 
     size = Size(arguments.rounds, arguments.turns, arguments.heldout, arguments.people)
     for name, value in msgspec.structs.asdict(size).items():
@@ -196,7 +197,8 @@ def _run_loop(arguments: argparse.Namespace) -> LoopFigures:
         raise Failure(f"there is no population {missing[0]!r}: expected one of {', '.join(known)}")
     populations = [population for name, population in known.items() if name in wanted]
     out, say = arguments.out or default_home() / "bench-loop", partial(print, file=sys.stderr, flush=True)
-    return measure_loop(populations, size, out, say)
+    with tempfile.TemporaryDirectory(prefix="ratchet-loop-") as folder:
+        return measure_loop(populations, size, out, say, Runs(Path(folder)))
 
 
 def _served_model(arguments: argparse.Namespace, folder: Path) -> Path:

@@ -30,7 +30,7 @@ SIZE = Size(rounds=3, turns=12, heldout=4, people=4)
 SCRIPT = (Cycle("promote"), Cycle("reject"), Cycle("promote", LONG))
 
 
-class Runs:
+class ScriptedRuns:
     """Runs populations on services that are scripts; one of this name does not come to its end."""
 
     def __init__(self, breaking: str = "") -> None:
@@ -43,7 +43,7 @@ class Runs:
         return asyncio.run(Simulation(ScriptedLoop(SCRIPT), population, size, say).run())
 
 
-def measure(out: Path, run: Runs, populations: Sequence[Population] = POPULATIONS, size: Size = SIZE) -> LoopFigures:
+def measure(out: Path, run: ScriptedRuns, populations: Sequence[Population] = POPULATIONS, size: Size = SIZE) -> LoopFigures:
     return measure_loop(populations, size, out, lambda line: None, run)
 
 
@@ -51,7 +51,7 @@ def measure(out: Path, run: Runs, populations: Sequence[Population] = POPULATION
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run."""
     out = tmp_path_factory.mktemp("loop")
-    measure(out, Runs())
+    measure(out, ScriptedRuns())
     return out
 
 
@@ -71,8 +71,8 @@ def test_every_promised_figure_is_there(kept: Path) -> None:
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, kept: Path) -> None:
     with pytest.raises(SimulationError, match="the power went"):
-        measure(tmp_path, Runs(breaking="noisy"))
-    report, again = measure(tmp_path, runs := Runs()), Runs()
+        measure(tmp_path, ScriptedRuns(breaking="noisy"))
+    report, again = measure(tmp_path, runs := ScriptedRuns()), ScriptedRuns()
     assert runs.begun == ["noisy", "poisoned", "changing"]
     assert measure(tmp_path, again) == report == read_report(tmp_path / "report.json") and again.begun == []
     whole = read_report(kept / "report.json")
@@ -83,12 +83,12 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, kept: Path) -> None:
 
 def test_figures_of_another_size_are_not_mixed_in(kept: Path) -> None:
     with pytest.raises(LoopError, match=r"consistent\.json has Size\(rounds=3.*, expected Size\(rounds=4.*another --out"):
-        measure(kept, Runs(), size=replace(SIZE, rounds=4))
+        measure(kept, ScriptedRuns(), size=replace(SIZE, rounds=4))
 
 
 def test_too_few_prompts_are_found_out_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="expected more than the 300 held out"):
-        measure(tmp_path, runs := Runs(), size=replace(SIZE, heldout=300))
+        measure(tmp_path, runs := ScriptedRuns(), size=replace(SIZE, heldout=300))
     assert runs.begun == []
 
 

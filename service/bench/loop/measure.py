@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from learner.simulate import run_population
+from learner.simulate import run_population, score_home
 from learner.simulated.home import Say
 from learner.simulated.populations import Population
 from learner.simulated.rounds import Outcome, Size
@@ -21,7 +22,23 @@ from service.bench.loop.figures import REPORT, LoopFigures, join, keep, read_kep
 Run = Callable[[Population, Size, Say], Outcome]
 
 
-def measure_loop(populations: Sequence[Population], size: Size, out: Path, say: Say, run: Run = run_population) -> LoopFigures:
+class Runs:
+    """Runs populations one after another, each with a service of its own. Base is scored once for all, before the first.
+
+    `folder` is for that; `settings` are the services' own, in TOML.
+    """
+
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self._scored, self._settings = folder / "scored", settings
+
+    def __call__(self, population: Population, size: Size, say: Say) -> Outcome:
+        if not self._scored.exists():
+            self._scored.mkdir()
+            score_home(self._scored, say, self._settings)
+        return run_population(population, size, say, settings=self._settings, like=self._scored)
+
+
+def measure_loop(populations: Sequence[Population], size: Size, out: Path, say: Say, run: Run) -> LoopFigures:
     """The figures of these populations, with those that `out` has already; all are kept there, and the report of them.
 
     Raises `LoopError` where the folder has figures of another size, and `SimulationError` where a service does not start, or
@@ -34,14 +51,18 @@ def measure_loop(populations: Sequence[Population], size: Size, out: Path, say: 
     for population in populations:
         figures = kept[population.name]
         if figures is None:
-            say(f"{population.name}: {population.about}")
+            _tell(say, population.name, population.about)
             began, commit = time.monotonic(), bench.commit()
-            outcome = run(population, size, lambda line, name=population.name: say(f"{name}: {line}"))  # type: ignore[misc]
+            outcome = run(population, size, partial(_tell, say, population.name))
             figures = summarize(population, size, outcome, commit, time.monotonic() - began)
             keep(out, f"{population.name}.json", figures)
         else:
-            say(f"{population.name}: known from {out}")
+            _tell(say, population.name, f"known from {out}")
         found[population.name] = figures
     report = join(found)
     keep(out, REPORT, report)
     return report
+
+
+def _tell(say: Say, name: str, line: str) -> None:
+    say(f"{name}: {line}")
