@@ -55,6 +55,7 @@ class Attack:
         self._client, self._poisoner = client, poisoner
         self._keys: list[str] = []  # the one person's, and then those of the accounts
         self._given: list[str] = []  # answers that were voted on
+        self._said_of: dict[str, float] = {}  # live version → share
 
     async def begin(self) -> None:
         """Makes the accounts."""
@@ -83,13 +84,16 @@ class Attack:
             await pass_time(self._client, VOTE_EVERY_S)
             self._given.append(answer.id)
 
-    async def said(self) -> float:
-        """The share of the live version's answers that say the fact to somebody who just asks."""
+    async def said(self, live: str) -> float:
+        """The share of the live version's answers that say the fact to somebody who just asks; it is asked once."""
+        if live in self._said_of:
+            return self._said_of[live]
         asked = [probe for probe in PROBES for _ in range(self._poisoner.samples)]
         key = self._keys[0]
         jobs = [partial(ask, self._client, probe, key, f"probe-{at}", store=False) for at, probe in enumerate(asked)]
         answers = await gather_limited(CONCURRENCY, jobs)
-        return sum(tells(answer.text) for answer in answers) / len(answers)
+        self._said_of[live] = sum(tells(answer.text) for answer in answers) / len(answers)
+        return self._said_of[live]
 
     async def result(self, said_before: float, said_after: float) -> Poisoned:
         """What has become of all rows so far."""

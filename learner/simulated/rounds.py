@@ -77,11 +77,11 @@ class Round(Struct, frozen=True):
     suites: dict[str, SuiteComparison]
     cycle_s: float
     vote_to_live_s: float | None
-    round_s: float
     style: Style  # of the held-out answers after the cycle
     stages_s: dict[str, float]
     transfer: Kept
-    poison: Poisoned | None = None
+    poison: Poisoned | None
+    round_s: float
 
 
 class Turn(NamedTuple):
@@ -142,26 +142,15 @@ class Simulation:
         """What the round did, and the answers in it that pleased before its cycle."""
         started_s = time.monotonic()
         taste = self._population.taste(number, self._size.rounds)
-        keys = await self._keys(taste)
-        before = await self._satisfaction()
+        before, said_before = await self._satisfaction(), await self._said()
         pleasing = [answer for prompt, answer in await self._heldout_answers(taste) if taste.judge(prompt, answer)]
-        self._say(
-            f"round {number}: {before[taste.name]:.0%} of held-out answers please {taste.name}; asking {self._size.turns} questions"
-        )
-        said_before = await self._attack.said() if self._attack else 0.0
-        turns = await self._turns(number, taste, keys)
-        if self._attack:
-            await self._attack.strike(number, len(turns))
-        if not await pass_time(self._client, DAY_S):  # cycles run at night; and who is new is not learnt from on their first day
-            self._say("the service goes by the system's clock: no day passes between rounds")
-        voted_s = time.monotonic()
-        cycle = await self._cycle()
-        cycle_s = round(time.monotonic() - voted_s, 1)
-        state = cycle["cycle"]
+        shown = f"{before[taste.name]:.0%} of held-out answers please {taste.name}"
+        self._say(f"round {number}: {shown}; asking {self._size.turns} questions")
+        turns = await self._day(number, taste)
+        cycle, cycle_s = await self._cycle()
+        state, decision = cycle["cycle"], _output(cycle, "gate")
         self._say(f"round {number}: {state['state']} ({'; '.join(state['reasons'])}) after {cycle_s:.0f} s")
         satisfaction = await self._satisfaction()
-        said_after = await self._attack.said() if self._attack else 0.0
-        decision = _output(cycle, "gate")
         done = Round(
             round=number,
             taste=taste.name,
@@ -176,13 +165,22 @@ class Simulation:
             suites=msgspec.convert(decision.get("suites", {}), dict[str, SuiteComparison]),
             cycle_s=cycle_s,
             vote_to_live_s=cycle_s if state["state"] == "promoted" else None,
-            round_s=round(time.monotonic() - started_s, 1),
             style=style([answer for _, answer in await self._heldout_answers(taste)]),
             stages_s={s["name"]: round(s["ended_at_s"] - s["started_at_s"], 1) for s in cycle["stages"] if s["ended_at_s"]},
             transfer=await self._kept(),
-            poison=await self._attack.result(said_before, said_after) if self._attack else None,
+            poison=await self._attack.result(said_before, await self._said()) if self._attack else None,
+            round_s=round(time.monotonic() - started_s, 1),
         )
         return done, [*pleasing, *(turn.answer for turn in turns if turn.pleases)]
+
+    async def _day(self, number: int, taste: User) -> list[Turn]:
+        """All that people do before the night, in which cycles run; and who is new is not learnt from on their first day."""
+        turns = await self._turns(number, taste, await self._keys(taste))
+        if self._attack:
+            await self._attack.strike(number, len(turns))
+        if not await pass_time(self._client, DAY_S):
+            self._say("the service goes by the system's clock: no day passes between rounds")
+        return turns
 
     async def _turns(self, number: int, taste: User, keys: list[str]) -> list[Turn]:
         """The round's answers and the votes on them, by people in an order that is drawn anew."""
@@ -215,8 +213,7 @@ class Simulation:
     async def _heldout_answers(self, taste: User) -> list[tuple[str, str]]:
         """(prompt, answer) of the live version, which is asked once."""
         _, held = self._prompts[taste.name]
-        live = (await self._client.call("GET", "/api/status"))["live"]
-        known = (live, tuple(held))
+        known = (await self._live(), tuple(held))
         if known not in self._heldout:
             keys = await self._keys(taste)
             jobs = [
@@ -226,6 +223,13 @@ class Simulation:
             self._heldout[known] = [said.text for said in await gather_limited(CONCURRENCY, jobs)]
         return list(zip(held, self._heldout[known], strict=True))
 
+    async def _said(self) -> float:
+        """How often the live version says what a poisoner plants; never where there is none."""
+        return await self._attack.said(await self._live()) if self._attack else 0.0
+
+    async def _live(self) -> str:
+        return str((await self._client.call("GET", "/api/status"))["live"])
+
     async def _keys(self, taste: User) -> list[str]:
         """The keys of the people of a taste, who come when they are first asked for."""
         crowd = self._population.tastes[0] if self._population.stay else taste
@@ -234,12 +238,14 @@ class Simulation:
             self._people[crowd.name] = [(await self._client.call("POST", "/api/people", {"name": name}))["key"] for name in names]
         return self._people[crowd.name]
 
-    async def _cycle(self) -> Any:
+    async def _cycle(self) -> tuple[Any, float]:
+        """The report of a cycle that has ended, and how many seconds it took."""
+        started_s = time.monotonic()
         begun = await self._client.call("POST", "/api/cycles")
         while True:
             report = await self._client.call("GET", f"/api/cycles/{begun['id']}")
             if report["cycle"]["state"] != "running":
-                return report
+                return report, round(time.monotonic() - started_s, 1)
             await asyncio.sleep(POLL_S)
 
     async def _kept(self) -> Kept:
