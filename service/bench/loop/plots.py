@@ -42,11 +42,11 @@ def _draw(found: LoopFigures, title: str, panel: Panel, handles: Sequence[Line2D
     down = -(-count // across)
     figure = Figure(figsize=(PANEL_WIDTH * across, PANEL_HEIGHT * down + 0.8), layout="constrained")
     figure.suptitle(title)
-    panels = figure.subplots(down, across, squeeze=False).flat
+    panels = [*figure.subplots(down, across, squeeze=False).flat]
     for axes, (name, one) in zip(panels, found.populations.items(), strict=False):
         axes.set_title(name.replace("_", " "))
         panel(axes, one)
-    for axes in list(panels)[count:]:
+    for axes in panels[count:]:
         axes.set_visible(False)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure
@@ -58,18 +58,19 @@ def _satisfaction(axes: Axes, one: PopulationFigures) -> None:
     shares = [one.before, *(done.satisfaction for done in one.rounds)]
     for taste, colour in zip(one.before, TASTES, strict=False):
         values = [share[taste] for share in shares]
-        axes.plot(range(len(values)), values, color=colour, linewidth=1.8)
-        axes.annotate(taste, (0, values[0]), (0, 5), textcoords="offset points", color=colour, fontsize=8)
+        axes.plot(range(len(values)), values, color=colour, linewidth=1.8, label=taste)
         for done, value in zip(one.rounds, values[1:], strict=True):
             if done.taste == taste:  # the taste that was voted by
                 axes.plot([done.round], [value], MARKS.get(done.verdict, NO_VERDICT), color=colour)
-    poisoned = [(done.round, done.poison.said_after) for done in one.rounds if done.poison]
-    if poisoned:
-        axes.plot(*zip(*poisoned, strict=True), ":", color=VERMILION, linewidth=1.8)
+    if poisoned := [done.poison for done in one.rounds if done.poison]:
+        said = [poisoned[0].said_before, *(poison.said_after for poison in poisoned)]
+        axes.plot(range(len(said)), said, ":", color=VERMILION, linewidth=1.8)
     for earlier, later in zip(one.rounds, one.rounds[1:], strict=False):
         if earlier.taste != later.taste:
             axes.axvline(earlier.round, color=GREY, linestyle="--", linewidth=1)
     axes.set_ylim(-0.03, 1.03)
+    axes.grid(visible=True, axis="both")
+    axes.legend(frameon=False, fontsize=8)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -160,7 +161,7 @@ PLOTS: dict[str, tuple[str, Panel, Sequence[Line2D]]] = {
         _satisfaction,
         [
             *_verdicts("black"),
-            Line2D([], [], color=GREY, linestyle="--", label="other people's taste from here"),
+            Line2D([], [], color=GREY, linestyle="--", label="the taste changes here"),
             Line2D([], [], color=VERMILION, linestyle=":", label="says the planted fact"),
         ],
     ),
