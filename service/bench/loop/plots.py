@@ -70,7 +70,7 @@ def _satisfaction(axes: Axes, one: PopulationFigures) -> None:
             axes.axvline(earlier.round, color=GREY, linestyle="--", linewidth=1)
     axes.set_ylim(-0.03, 1.03)
     axes.grid(visible=True, axis="both")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, edgecolor="none", framealpha=0.8)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
