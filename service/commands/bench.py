@@ -15,7 +15,7 @@ import msgspec
 from learner.engine import EngineError
 from learner.jobs import JobError
 from learner.model import BUILTIN, ensure_model
-from service.commands.terminal import Commands, Failure, command, group, show
+from service.commands.terminal import Commands, Failure, command, group, show, writing
 from service.config import default_home, models_dir
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from service.bench.guard import GuardFigures
     from service.bench.learner.measure import LearnerFigures
     from service.bench.learner.spec import Judged
+    from service.bench.loop.figures import LoopFigures
     from service.bench.storage import StorageFigures
 
 LITELLM_HELP = (
@@ -66,6 +67,20 @@ def add(commands: Commands) -> None:
     for measured in (storage, data, learner, engine, gateway, swap, soak, guard, scale):
         measured.add_argument("--quick", action="store_true", help="a few rows for a moment: to see that it works")
         measured.add_argument("--dir", type=Path, help="on the disk to measure (default: the disk of the home)")
+    _add_loop(bench)
+
+
+def _add_loop(bench: Commands) -> None:
+    loop = command(bench, "loop", _loop, "the whole loop on simulated populations, in hours, with plots", json=True)
+    loop.add_argument("--population", action="append", metavar="NAME", help="one of them, or several by several of these")
+    loop.add_argument("--rounds", type=int, default=2, metavar="N", help="a day of votes and a cycle each (default: %(default)s)")
+    loop.add_argument("--turns", type=int, default=150, metavar="N", help="questions of a round (default: %(default)s)")
+    loop.add_argument("--people", type=int, default=60, metavar="N", help="of each taste (default: %(default)s)")
+    loop.add_argument("--heldout", type=int, default=60, metavar="N", help="prompts never voted on (default: %(default)s)")
+    kept = "keeps each finished population there, from which a new run goes on (default: bench-loop in the home)"
+    loop.add_argument("--out", type=Path, metavar="DIR", help=kept)
+    loop.add_argument("--plots", type=Path, metavar="DIR", help="draws the plots into this folder")
+    loop.add_argument("--from", type=Path, metavar="FILE", dest="report", help="a report that is there already, instead of a run")
 
 
 def _storage(arguments: argparse.Namespace) -> None:
@@ -160,6 +175,42 @@ def _engine(arguments: argparse.Namespace) -> None:
         except EngineError as error:
             raise Failure(str(error)) from error
     show(arguments, figures, engine_lines)
+
+
+def _loop(arguments: argparse.Namespace) -> None:
+    from learner.simulated.user import SimulationError
+    from service.bench.loop.figures import LoopError, read_report
+    from service.bench.loop.table import loop_parts
+
+    try:
+        figures = read_report(arguments.report) if arguments.report else _run_loop(arguments)
+    except (LoopError, SimulationError) as error:
+        raise Failure(str(error)) from error
+    if arguments.plots:
+        from service.bench.loop.plots import draw_plots  # matplotlib takes a while to import
+
+        with writing(arguments.plots):
+            draw_plots(figures, arguments.plots)
+    show(arguments, figures, loop_parts)
+
+
+def _run_loop(arguments: argparse.Namespace) -> LoopFigures:
+    from learner.simulated.populations import POPULATIONS
+    from learner.simulated.rounds import Size
+    from service.bench.loop.measure import Runs, measure_loop
+
+    size = Size(arguments.rounds, arguments.turns, arguments.heldout, arguments.people)
+    for name, value in msgspec.structs.asdict(size).items():
+        if value < 1:
+            raise Failure(f"--{name} is {value}, expected 1 or more")
+    known = {population.name: population for population in POPULATIONS}
+    wanted = arguments.population or [*known]
+    if missing := [name for name in wanted if name not in known]:
+        raise Failure(f"there is no population {missing[0]!r}: expected one of {', '.join(known)}")
+    populations = [population for name, population in known.items() if name in wanted]
+    out, say = arguments.out or default_home() / "bench-loop", partial(print, file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="ratchet-loop-") as folder:
+        return measure_loop(populations, size, out, say, Runs(Path(folder)))
 
 
 def _served_model(arguments: argparse.Namespace, folder: Path) -> Path:

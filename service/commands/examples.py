@@ -98,6 +98,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench gateway": ("ratchet bench gateway --litellm ./litellm",),
     "bench swap": ("ratchet bench swap --quick",),
     "bench scale": ("ratchet bench scale ./reports --document deploy/SCALING.md", "ratchet bench scale ./reports --json"),
+    "bench loop": (
+        "ratchet bench loop --plots ./plots",
+        "ratchet bench loop --population noisy --rounds 3 --json",
+        "ratchet bench loop --from report.json --plots ./plots",
+    ),
     "bench soak": ("ratchet bench soak --minutes 10",),
     "bench guard": ("ratchet bench guard", "ratchet bench guard --json"),
 }

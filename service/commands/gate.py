@@ -16,7 +16,7 @@ from service.config import default_home, load_config
 if TYPE_CHECKING:
     from learner.canary_simulation import CanaryErrors, Ending, Rate
     from learner.selftest.measured import Pair
-    from learner.selftest.run import SelfTest
+    from service.bench.selftest import SelfTestFigures
 
 
 def add(commands: Commands) -> None:
@@ -38,14 +38,14 @@ def add(commands: Commands) -> None:
 
 def _selftest(arguments: argparse.Namespace) -> None:
     from learner.selftest.measured import NothingMeasured, load_measured
-    from learner.selftest.run import run_selftest
+    from service.bench.selftest import measure_selftest
 
     try:
         measured = load_measured(arguments.measured)
     except NothingMeasured as error:
         raise Failure(str(error)) from error
     settings, trials = load_config(default_home()).learner.gate, _positive(arguments.trials)
-    found = run_selftest(measured, settings, trials, arguments.seed, _tell)
+    found = measure_selftest(measured, settings, trials, arguments.seed, _tell)
     show(arguments, found, _selftest_lines)
 
 
@@ -73,7 +73,7 @@ def _tell(done: int, of: int) -> None:
     print(f"{done} of {of} kinds of candidates are judged", file=sys.stderr, flush=True)
 
 
-def _selftest_lines(found: SelfTest) -> list[str]:
+def _selftest_lines(found: SelfTestFigures) -> list[str]:
     lines = [f"{'':10}  {'gate':>7}  {'95 % interval':>15}  {'mean beats mean':>15}   of {found.trials} trials"]
     for said, own, plain in (
         ("promoted", found.false_promote, found.greedy.false_promote),
@@ -84,7 +84,8 @@ def _selftest_lines(found: SelfTest) -> list[str]:
             lines.append(f"{kind:10}  {rate:7.2%}  {low:6.2%} … {high:6.2%}  {plain[kind]:15.2%}   wrongly {said}")
     low, high = found.null_over_cycles_interval
     told = f"{found.null_over_cycles:.2%} ({low:.2%} … {high:.2%})"
-    return [*lines, f"Of rows of {found.cycles} cycles with nothing to find, {told} put anything live."]
+    lines.append(f"Of rows of {found.cycles} cycles with nothing to find, {told} put anything live.")
+    return [*lines, f"{found.machine}; commit {found.commit or '-'}; {found.seconds:.0f} s"]
 
 
 def _canary(arguments: argparse.Namespace) -> None:

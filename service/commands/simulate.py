@@ -13,7 +13,8 @@ from service.commands.tables import table
 from service.commands.terminal import Commands, Failure, command, show
 
 if TYPE_CHECKING:
-    from learner.simulate import Report, Round
+    from learner.simulate import Report
+    from learner.simulated.rounds import Round
 
 COLUMNS = ("round", "votes", "up", "version", "verdict", "liked before", "after", "cycle, s", "because")
 
@@ -29,7 +30,8 @@ def add(commands: Commands) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
-    from learner.simulate import SimulationError, simulate
+    from learner.simulate import simulate
+    from learner.simulated.user import SimulationError
 
     try:
         report = simulate(

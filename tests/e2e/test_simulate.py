@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from learner.simulate import Report, simulate, throwaway_service
+from learner.simulate import Report, simulate
+from learner.simulated.home import throwaway_service
 
 PEOPLE = Path(__file__).parents[1] / "people"
 GAIN = 0.25

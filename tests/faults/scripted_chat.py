@@ -111,6 +111,7 @@ class ScriptedChat:
         self.loaded: dict[str, str] = {}
         self.loading = True  # it is starting, and says so at /health
         self.url = ""
+        self.scored = 0  # texts whose log-probs were asked for
         self._running = self._steps = 0
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -128,6 +129,7 @@ class ScriptedChat:
             talk.ended.set()
 
     async def score(self, request: web.Request) -> web.Response:
+        self.scored += 1
         body = await request.json()
         rows = [None, *({str(token): {"logprob": -1.0}} for token in body["prompt"][1:])]
         return web.json_response({"model": body["model"], "choices": [{"prompt_logprobs": rows}]})

@@ -1,15 +1,12 @@
 """A person whose votes say nothing: a fair coin, fixed by the text it is thrown for."""
 
 import hashlib
-from collections.abc import Iterable
-from pathlib import Path
-from runpy import run_path
+
+from learner.simulated.brief import prompts
+
+__all__ = ["NAME", "judge", "prompts"]
 
 NAME = "coin"
-
-
-def prompts() -> Iterable[str]:
-    return run_path(str(Path(__file__).with_name("brief.py")))["prompts"]()
 
 
 def judge(prompt: str, answer: str) -> bool | None:

@@ -34,7 +34,7 @@ eval: run suites freeze compare
 gate: selftest
 policy: check
 people: list add
-bench: gateway swap engine learner
+bench: gateway swap engine learner loop
 model: get
 """
 
