@@ -17,6 +17,7 @@ import yaml
 
 from service.cli import parser
 from service.config import STORAGE_URL, Config
+from service.home_key import VARIABLE as ADMIN_KEY
 from tests.deploy.manifests import (
     COMPOSE,
     CONTAINERFILE,
@@ -162,6 +163,7 @@ def test_every_setting_is_one_that_ratchet_knows() -> None:
     cluster = settings(object_of("ConfigMap", "ratchet")["data"]["ratchet.toml"])
     for config in (inside, cluster):
         assert config.engine.urls and config.storage.artifacts and config.storage.url is None
+        assert config.auth.mode == "keys"
     with pytest.raises(msgspec.ValidationError, match="urlz"):
         settings('[engine]\nurlz = ["http://engine:8001"]')
     assert cluster.learner.jobs.runner == "ray"
@@ -201,7 +203,7 @@ def test_every_name_within_kubernetes_is_there() -> None:
                 case {"persistentVolumeClaim": {"claimName": named}}:
                     assert ("PersistentVolumeClaim", named) in there
     secret = object_of("Secret", "ratchet")["stringData"]
-    assert STORAGE_URL in secret and STORAGE_URL in SERVICES["service-cpu"]["environment"]
+    assert {STORAGE_URL, ADMIN_KEY} <= set(secret) & set(SERVICES["service-cpu"]["environment"])
     for _, container, _ in containers():
         for variable in container.get("env", ()):
             match variable:
@@ -347,7 +349,7 @@ def test_no_secret_is_written_down() -> None:
     for variable, told in VARIABLE.findall(COMPOSE.read_text()):
         assert told == "set it in deploy/.env" or variable.endswith("_GPU")
     secret = object_of("Secret", "ratchet")["stringData"]
-    assert all("CHANGE-ME" in secret[name] for name in (STORAGE_URL, "RATCHET_ADMIN_KEY", "AWS_SECRET_ACCESS_KEY"))
+    assert all("CHANGE-ME" in secret[name] for name in (STORAGE_URL, ADMIN_KEY, "AWS_SECRET_ACCESS_KEY"))
 
 
 def test_who_ends_a_service_waits_longer_than_it_takes() -> None:
