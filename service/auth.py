@@ -68,7 +68,7 @@ class Asker(Struct, frozen=True):
 
 def asker_of(request: Connection) -> Asker:
     """Who asks. Raises `not_authenticated` for nobody."""
-    asker: Asker | None = request.scope["state"].get(ASKER)  # type: ignore[typeddict-item]
+    asker: Asker | None = request.scope["state"].get(ASKER)
     if asker is None:
         raise nobody(request.scope["path"])
     return asker

@@ -102,7 +102,7 @@ def _handler(page: Page) -> HTTPRouteHandler:
         config: NamedDependency[Config],
         jar: NamedDependency[Cookies],
     ) -> Response[str]:
-        asker: Asker | None = request.scope["state"].get(ASKER)  # type: ignore[typeddict-item]
+        asker: Asker | None = request.scope["state"].get(ASKER)
         shown, given, signed_in = page, [], asker is not None and asker.may(KeyRole.OPERATOR)
         if page is CHAT and config.auth.mode == "open":
             given = [] if jar.read(request.cookies, PERSON) else [jar.person()]  # that names its person from now on
