@@ -33,6 +33,7 @@ eval: run suites freeze compare
 gate: selftest
 policy: check
 people: list add
+keys: list create rotate revoke
 bench: gateway swap engine learner
 model: get
 """
