@@ -23,7 +23,7 @@ class Hosts:
     def __init__(self, listens_at: str, public_url: str) -> None:
         public = urlsplit(public_url)
         self._known = {*LOOPBACK, listens_at, public.hostname or listens_at} if is_loopback(listens_at) else None
-        self._public = public.netloc
+        self._public_origin = f"{public.scheme}://{public.netloc}" if public_url else None
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Raises `misdirected` for a `Host` that is none of ours; a request without one comes from no browser."""
@@ -40,7 +40,8 @@ class Hosts:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site not in (None, "same-origin"):
             raise Problem("not_allowed", f"a page of another site asks for this (Sec-Fetch-Site is {site!r})")
-        if origin is not None and origin.partition("://")[2] not in (headers.get("host"), self._public):
+        host = headers.get("host")
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}", self._public_origin):
             raise Problem("not_allowed", f"a page of {origin!r} asks for this, which is not this service's")
         if headers.get(MARK) != MARKED:
             raise Problem(

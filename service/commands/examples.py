@@ -39,7 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "people add": ("ratchet people add 'Ann at the library'",),
     "keys list": ("ratchet keys list", "ratchet keys list --person person-1a2b3c4d"),
     "keys create": (
-        "ratchet keys create 'the library's page' --scope chat --scope feedback --days 90",
+        "ratchet keys create 'the page of the library' --scope chat --scope feedback --days 90",
         "ratchet keys create 'Ann, on call' --role operator",
     ),
     "keys rotate": ("ratchet keys rotate key-1a2b3c4d --overlap-hours 48",),

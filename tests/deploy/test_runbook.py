@@ -19,8 +19,8 @@ TYPED = re.findall(r"^ {4}(.+?)(?: +#.*)?$", RUNBOOK, re.MULTILINE)
 OURS = [line for line in TYPED if line.startswith("ratchet ")] + re.findall(r"`(ratchet [^`]+)`", RUNBOOK)
 OTHERS = {"docker", "kubectl", "systemctl", "journalctl", "git", "df", "du", "rm", "tail"}
 ASKED_FOR = {
-    "Roll back", "Stuck cycle", "Engine that will not start", "Disk full", "Restore", "Rotate keys", "Forget a person", "Poisoned feedback",
-    "Upgrade with a migration",
+    "Roll back", "Stuck cycle", "Engine that will not start", "Disk full", "Restore", "Rotate keys", "Forget a person",
+    "Poisoned feedback", "Upgrade with a migration",
 }  # fmt: skip
 
 

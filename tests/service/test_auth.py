@@ -130,7 +130,7 @@ def test_a_session_ends_when_its_browser_leaves_when_its_time_is_over_and_with_i
 
 
 def test_a_session_is_not_opened_with_what_is_no_key_of_this_service(opened: Service) -> None:
-    for key in ("anything", "rt_" + "x" * 43):
+    for key in ("any name will do", "rt_" + "x" * 43):
         heard = visit(opened.url, "POST", "/v1/session", {"key": key}, headers=BROWSER)
         assert heard.status == 401 and key not in heard.message
 

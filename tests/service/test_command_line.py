@@ -34,6 +34,7 @@ eval: run suites freeze compare
 gate: selftest
 policy: check
 people: list add
+keys: list create rotate revoke
 bench: gateway swap engine learner loop
 model: get
 """

@@ -129,7 +129,7 @@ def test_an_answer_says_what_is_left_and_what_is_too_much_is_refused(service: Se
         assert heard.status == 200
         left.append((heard.headers["x-ratelimit-remaining-requests"], int(heard.headers["x-ratelimit-remaining-tokens"])))
     assert [requests for requests, _ in left] == ["2", "1", "0"]
-    assert left[0][1] == 1000 and left[2][1] < 1000, "answers that ended are counted"
+    assert left[2][1] < left[0][1] <= 1000, "answers that ended are counted"
     heard = visit(service.url, "POST", "/v1/chat/completions", body, key)
     assert heard.status == 429 and int(heard.headers["Retry-After"]) > 2
     assert heard.json()["error"]["type"] == "rate_limit_error"  # type: ignore[index]

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 BROWSER = {"X-Requested-With": "ratchet"}  # what the pages say of their requests
-PEEK_BYTES = 1 << 20
 LIMIT_S = 60
 
 
@@ -56,7 +55,7 @@ def visit(
     try:
         connection.request(method, path, None if body is None else msgspec.json.encode(body), sent | (headers or {}))
         response = connection.getresponse()
-        endless = response.getheader("Content-Type", "").startswith("text/event-stream")
-        return Heard(response.status, b"" if endless else response.read(PEEK_BYTES), response.msg)
+        endless = path.startswith("/api/events") and response.status == 200
+        return Heard(response.status, b"" if endless else response.read(), response.msg)
     finally:
         connection.close()
