@@ -29,18 +29,17 @@ def pack(folder: Path, readme: str, at_s: float, into: BinaryIO) -> None:
 def unpack(tar: Path, folder: Path) -> None:
     """Writes the adapter's files of a tar into a folder that is there, whatever folder of the tar they are in, and nothing else.
 
-    Raises `AdapterError` for what is no tar, has one of the files not at all or twice, or says of one that it is longer than the
-    tar. What a name only leads to, as links do, is not there.
+    Raises `AdapterError` for what is no tar, has one of the files not at all or twice, or one with holes. What a name only
+    leads to, as links do, is not there.
     """
-    size_bytes = tar.stat().st_size
     try:
         with tarfile.open(tar, "r:") as packed:
             for member in packed:
                 name = PurePosixPath(member.name).name
                 if name not in FILES or not member.isreg() or (content := packed.extractfile(member)) is None:
                     continue
-                if member.size > size_bytes:  # a file with holes: a few bytes that unpack to as many as they like
-                    raise AdapterError(f"{name} has {member.size} bytes in a tar of {size_bytes}, expected less")
+                if member.issparse():  # a few bytes that unpack to as many as they like
+                    raise AdapterError(f"{name} has holes in its {member.size} bytes, expected a plain file")
                 if (folder / name).exists():
                     raise AdapterError(f"the tar has {name} twice, expected one adapter")
                 with content, (folder / name).open("wb") as file:

@@ -170,7 +170,7 @@ def test_a_file_with_holes_does_not_fill_the_disk(tmp_path: Path) -> None:
         tar.addfile(member, io.BytesIO(b"x"))
     (tmp_path / "tar").write_bytes(out.getvalue())
     (folder := tmp_path / "out").mkdir()
-    with pytest.raises(AdapterError, match=rf"{10**12} bytes in a tar of"):
+    with pytest.raises(AdapterError, match=f"holes in its {10**12} bytes"):
         unpack(tmp_path / "tar", folder)
 
 

@@ -12,6 +12,7 @@ import requests
 from sqlalchemy import MetaData, select
 
 from service.bench.tiny_model import make_tiny_model
+from service.cli import main
 from storage.artifacts import Artifacts
 from storage.backup import back_up
 from storage.connect import database_url, open_for_migration
@@ -90,6 +91,17 @@ def test_the_first_releases_database_is_brought_up_to_date_with_all_that_it_hold
     after = contents(empty_place)
     kept(before, after)
     assert {name: len(after[name]) for name in before} == {name: len(rows) for name, rows in before.items()}
+
+
+def test_ratchet_migrate_brings_the_first_releases_home_up_to_date_before_a_service_starts(
+    model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RATCHET_STORAGE_URL", raising=False)
+    leave_home(home := tmp_path / "home", home / "ratchet.db", model_dir)
+    before = contents(home / "ratchet.db")
+    main(["migrate", "--home", str(home), "--json"])
+    assert msgspec.json.decode(capsys.readouterr().out) == {"before": SCHEMA, "after": newest_schema()}
+    kept(before, contents(home / "ratchet.db"))
 
 
 def test_a_backup_of_the_first_releases_home_comes_back_up_to_date(model_dir: Path, tmp_path: Path) -> None:
