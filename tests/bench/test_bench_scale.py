@@ -83,11 +83,11 @@ def test_a_turn_takes_more_bytes_than_a_vote_and_both_take_some(tmp_path: Path) 
 
 def test_the_command_puts_its_tables_into_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = tmp_path / "page.md"
-    document.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n")
+    document.write_text(f"# Before\n\n{BEGIN}\nstale\n{END}\n\nAfter\n")
     reports = write_reports(tmp_path / "reports")
     assert run("bench", "scale", str(reports), "--quick", "--dir", str(tmp_path), "--document", str(document)) == 0
     text = document.read_text()
-    assert text.startswith("# Before\n") and text.endswith("After\n") and "old" not in text
+    assert text.startswith("# Before\n") and text.endswith("After\n") and "stale" not in text
     assert text == put_into(text, costs_in(text))
     assert "`--quick`" in capsys.readouterr().out  # that they are no figures to go by
     document.write_text("without marks")

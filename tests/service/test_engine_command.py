@@ -46,6 +46,8 @@ def port_of(engine: Scripted) -> str:
 def test_it_becomes_vllm_with_ratchets_arguments(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     place = tmp_path / "vllm" / "entrypoints" / "openai"
     place.mkdir(parents=True)
+    for package in (tmp_path / "vllm", place.parent, place):
+        (package / "__init__.py").touch()
     (place / "api_server.py").write_text(STAND_IN)
     (tmp_path / "ratchet.toml").write_text(f'model = "{tiny[0]}"\n[engine]\nmax_loras = 3\n')
     command = [sys.executable, "-m", "service.cli", "engine", "--home", str(tmp_path), "--host", "10.0.0.7", "--port", "81"]
