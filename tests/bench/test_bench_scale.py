@@ -21,7 +21,7 @@ COSTS = Costs(
 WORK = Workload(answer_tokens=100, votes_per_turn=0.1, peak=2, busy=0.5, passes=3, cycle_rows=4000)
 REPORTS = {
     "storage": {"acked_per_s": 1000.0},
-    "gateway": {"cpu_ms_per_stream": {"ratchet": 5.0, "litellm": None}},
+    "gateway": {"cpu_ms_per_stream": {"ratchet": 5.0, "litellm": None}, "size": {"frames": 10}},
     "data": {"rows_per_s": 10_000.0},
     "learner": {"thumbs": {"mixed": 2.0, "trl_careful": 1.0}},
     "engine": {"one": 100.0, "base": 120.0},
