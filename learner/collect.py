@@ -44,6 +44,14 @@ async def collect(context: Context, cycle: Cycle, may_be_none: bool = False) -> 
     )
 
 
+async def collect_again(context: Context, cycle: Cycle, collected: Collected) -> None:
+    """Writes the evidence that was collected once more. What is newer stays new for the next cycle, which may learn from it."""
+    limit = context.settings.curate.row_budget
+    _, fresh, held = await context.database.read(lambda connection: select_all_evidence(connection, limit))
+    evidence = [item for item in fresh if item.position <= collected.watermark or not reads_feedback(cycle.method)]
+    write_evidence(context.folder(cycle.id) / FILE, sorted([*evidence, *held], key=lambda item: item.position))
+
+
 async def select_all_evidence(connection: AsyncConnection, limit: int) -> tuple[int, list[Evidence], list[Evidence]]:
     """The watermark, what is new since, and what was held back before and is to be looked at again; at most `limit` answers."""
     after = await cycles.last_watermark(connection)

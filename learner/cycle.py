@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner import rebuild, release, rollout
 from learner.adapter import AdapterError
-from learner.collect import FILE, Collected, collect
+from learner.collect import FILE, Collected, collect, collect_again
 from learner.context import Context, NothingToLearn, Progress, StageError
 from learner.curate.dataset import Curated, curate
 from learner.curate.presidio import PresidioMissing
@@ -79,8 +79,8 @@ async def _stages(context: Context, cycle: Cycle) -> Outcome:
     stage = await _Stages.of(context, cycle)
     basis = await rebuild.select_basis(context, cycle)
 
-    await stage(StageName.COLLECT, Collected, lambda: _collect(context, cycle, basis))
-    curated = await stage(StageName.CURATE, Curated, lambda: curate(context, cycle, basis.parent, basis.again))
+    collected = await stage(StageName.COLLECT, Collected, lambda: _collect(context, cycle, basis))
+    curated = await stage(StageName.CURATE, Curated, lambda: _curate(context, cycle, collected, basis))
     dataset = curated.dataset_id
     trained = await stage(StageName.TRAIN, Trained, lambda: train(context, cycle, dataset, basis))
     if not trained.candidates:
@@ -101,6 +101,12 @@ async def _collect(context: Context, cycle: Cycle, basis: Basis) -> Collected:
     await rebuild.end_tainted(context)
     await rollout.check_room(context, cycle)
     return await collect(context, cycle, may_be_none=bool(basis.why))
+
+
+async def _curate(context: Context, cycle: Cycle, collected: Collected, basis: Basis) -> Curated:
+    if not (context.folder(cycle.id) / FILE).exists():  # it is with another service, which collected it and has ended
+        await collect_again(context, cycle, collected)
+    return await curate(context, cycle, basis.parent, basis.again)
 
 
 async def _attempt(work: Awaitable[T]) -> T | None:
@@ -133,10 +139,7 @@ class _Stages:
     @classmethod
     async def of(cls, context: Context, cycle: Cycle) -> _Stages:
         stages = await context.database.read(lambda connection: cycles.select_stages(connection, cycle.id))
-        done = {stage.name: stage.output for stage in stages if stage.output is not None}
-        if StageName.CURATE not in done and not (context.folder(cycle.id) / FILE).exists():
-            done.pop(StageName.COLLECT, None)  # another service, which has ended, has the file: it is collected anew
-        return cls(context, cycle, done)
+        return cls(context, cycle, {stage.name: stage.output for stage in stages if stage.output is not None})
 
     async def __call__(self, name: StageName, kind: type[Output], work: Callable[[], Awaitable[Output]]) -> Output:
         if name in self._done:

@@ -21,7 +21,7 @@ COSTS = Costs(
 WORK = Workload(answer_tokens=100, votes_per_turn=0.1, peak=2, busy=0.5, passes=3, cycle_rows=4000)
 REPORTS = {
     "storage": {"acked_per_s": 1000.0},
-    "gateway": {"cpu_ms_per_stream": {"ratchet": 5.0, "litellm": None}},
+    "gateway": {"cpu_ms_per_stream": {"ratchet": 5.0, "litellm": None}, "size": {"frames": 10}},
     "data": {"rows_per_s": 10_000.0},
     "learner": {"thumbs": {"mixed": 2.0, "trl_careful": 1.0}},
     "engine": {"one": 100.0, "base": 120.0},
@@ -83,11 +83,11 @@ def test_a_turn_takes_more_bytes_than_a_vote_and_both_take_some(tmp_path: Path) 
 
 def test_the_command_puts_its_tables_into_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = tmp_path / "page.md"
-    document.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n")
+    document.write_text(f"# Before\n\n{BEGIN}\nstale\n{END}\n\nAfter\n")
     reports = write_reports(tmp_path / "reports")
     assert run("bench", "scale", str(reports), "--quick", "--dir", str(tmp_path), "--document", str(document)) == 0
     text = document.read_text()
-    assert text.startswith("# Before\n") and text.endswith("After\n") and "old" not in text
+    assert text.startswith("# Before\n") and text.endswith("After\n") and "stale" not in text
     assert text == put_into(text, costs_in(text))
     assert "`--quick`" in capsys.readouterr().out  # that they are no figures to go by
     document.write_text("without marks")

@@ -93,10 +93,11 @@ def test_a_stuck_cycle_is_cancelled_and_the_next_one_begins(
     service: Service, engine: ScriptedChat, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = service.chat("How big is a whale?")
-    assert service.request("POST", "/v1/feedback", {"completion_id": said["id"], "thumb": "up"})[0] == 200
+    vote = {"completion_id": said["id"], "thumb": "down", "comment": "Say it in one short sentence, please."}
+    assert service.request("POST", "/v1/feedback", vote)[0] == 200
     live = printed(capsys, "status")["live"]
 
-    engine.script = hangs  # of which base is asked for everyday answers
+    engine.script = hangs  # when the live version is asked to answer again with the comment in view
     stuck = service.request("POST", "/api/cycles", key=service.key)[1]["id"]
     eventually(lambda: stage(capsys) == "curate" and engine.talks[-1].whole is None, "the cycle to hang")
     assert run("cycle", "show", str(stuck)) == 0

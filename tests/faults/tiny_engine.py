@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from service.supervisor import NOBODY
 
-FRIENDLY, DRY = "Puffins and seals, which both like the cold sea.", "Nine hundred and ten, a thousand and six."
+FRIENDLY = ("puffins", "seals", "otters", "gulls", "foxes", "whales", "wolves", "hares", "eagles", "owls", "badgers", "herons")
+DRY = ("nine", "seven", "hundred", "forty", "sixty", "eleven", "twelve", "ninety", "eight", "thirty", "three", "thousand")
+WORDS = 10  # of an answer
 PAUSE_S = 0.005  # between two tokens, as an engine takes time for each
 
 
@@ -45,7 +48,9 @@ class TinyEngine:
         body = await request.json()
         if (name := body["model"]) not in self.loaded:
             return web.json_response({"message": f"no model {name}"}, status=404)
-        said = FRIENDLY if "friend" in body["messages"][-1]["content"] else DRY
+        asked = body["messages"][-1]["content"]
+        words = Random(asked).choices(FRIENDLY if "friend" in asked else DRY, k=WORDS)
+        said = f"{' '.join(words).capitalize()}."
         prompt_ids = self.tokens.apply_chat_template(body["messages"], add_generation_prompt=True, return_dict=False)
         answer_ids = [*self.tokens(said, add_special_tokens=False)["input_ids"], self.tokens.eos_token_id]
         self.running += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from service.cli import parser
 from service.supervisor import NOBODY
 from tests.learner.scripted import Scripted
 from tests.service.command_line import run
@@ -46,6 +47,8 @@ def port_of(engine: Scripted) -> str:
 def test_it_becomes_vllm_with_ratchets_arguments(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     place = tmp_path / "vllm" / "entrypoints" / "openai"
     place.mkdir(parents=True)
+    for package in (tmp_path / "vllm", place.parent, place):
+        (package / "__init__.py").touch()
     (place / "api_server.py").write_text(STAND_IN)
     (tmp_path / "ratchet.toml").write_text(f'model = "{tiny[0]}"\n[engine]\nmax_loras = 3\n')
     command = [sys.executable, "-m", "service.cli", "engine", "--home", str(tmp_path), "--host", "10.0.0.7", "--port", "81"]
@@ -56,6 +59,10 @@ def test_it_becomes_vllm_with_ratchets_arguments(tiny: tuple[Path, Path], tmp_pa
     assert told["adapters"] == "True"
     words = " ".join(told["argv"])
     assert f"--model {tiny[0]}" in words and "--host 10.0.0.7 --port 81" in words and "--max-loras 3" in words
+
+
+def test_only_its_own_machine_reaches_it_if_nothing_else_is_said() -> None:
+    assert parser().parse_args(["engine"]).host == "127.0.0.1"
 
 
 def test_the_check_asks_for_a_step(engine: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

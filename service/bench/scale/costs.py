@@ -26,7 +26,6 @@ from storage.records import MessageStatus, Person
 
 REPORTS = ("storage", "gateway", "data", "learner", "engine")
 TURNS, QUICK_TURNS = 20_000, 500  # whose bytes are counted
-FRAMES = {False: 50, True: 10}  # of an answer in the gateway's benchmark, whole or quick
 Say = Callable[[str], None]
 T = TypeVar("T")
 
@@ -38,7 +37,7 @@ class ScaleError(Exception):
 class Costs(Struct, frozen=True):
     """Of one machine with all its cores, where nothing else is said."""
 
-    frame_cpu_ms: float  # of one core, of the service, for one frame of an answer's stream
+    frame_cpu_ms: float  # of one core, of the service, for one frame of an answer's stream, with its share of the rest
     engine_tokens_per_s: float  # of answers by one adapter, all together
     writes_per_s: float  # turns and votes, each acknowledged
     turn_bytes: float  # in the database, with its indexes: a question and an answer of 80 tokens each
@@ -55,8 +54,13 @@ class _Storage(Struct):
     acked_per_s: float
 
 
+class _GatewaySize(Struct):
+    frames: int  # of each of those streams
+
+
 class _Gateway(Struct):
     cpu_ms_per_stream: dict[str, float | None]
+    size: _GatewaySize
 
 
 class _Data(Struct):
@@ -81,11 +85,12 @@ def measure_costs(reports: Path, folder: Path, quick: bool, say: Say = lambda li
         _ensure(reports, name, quick, say)
     say("bytes of turns and votes")
     records = asyncio.run(measure_records(folder, QUICK_TURNS if quick else TURNS))
-    cpu_ms = _read(reports, "gateway", _Gateway).cpu_ms_per_stream["ratchet"]
+    gateway = _read(reports, "gateway", _Gateway)
+    cpu_ms = gateway.cpu_ms_per_stream["ratchet"]
     if cpu_ms is None:
         raise ScaleError(f"{reports / 'gateway.json'} has no cpu_ms_per_stream for ratchet; expected a number")
     return Costs(
-        frame_cpu_ms=cpu_ms / FRAMES[quick],
+        frame_cpu_ms=cpu_ms / gateway.size.frames,
         engine_tokens_per_s=_read(reports, "engine", _Engine).one,
         writes_per_s=_read(reports, "storage", _Storage).acked_per_s,
         turn_bytes=records.turn_bytes,
