@@ -8,8 +8,10 @@ from msgspec import Struct
 from service.bench.data import DataFigures
 from service.bench.engine.measure import EngineFigures
 from service.bench.gateway.measure import GatewayFigures
+from service.bench.guard import GuardFigures
 from service.bench.learner.measure import LearnerFigures
 from service.bench.loop.figures import LoopFigures
+from service.bench.scale.costs import Costs
 from service.bench.selftest import SelfTestFigures
 from service.bench.soak.run import SoakFigures
 from service.bench.storage import StorageFigures
@@ -25,6 +27,8 @@ FIGURES: dict[str, tuple[type[Struct], str]] = {
     "bench swap": (SwapFigures, "failed mixed flip_ms load_ms stall_ms restart_s"),
     "bench soak": (SoakFigures, "problem_count acknowledged votes"),
     "bench loop": (LoopFigures, "populations"),
+    "bench guard": (GuardFigures, "frame_us held_frames"),
+    "bench scale": (Costs, "frame_cpu_ms engine_tokens_per_s writes_per_s turn_bytes vote_bytes"),
     "gate selftest": (SelfTestFigures, "trials false_promote false_reject greedy"),
 }
 

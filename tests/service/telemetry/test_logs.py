@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.auth import new_key
+from service.home_key import new_key
 from service.telemetry.logs import JsonFormatter, TextFormatter, name_request, rename_request, start_log, without_keys
 from service.telemetry.settings import LogSettings
 from storage.database import Database
