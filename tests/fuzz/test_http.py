@@ -18,8 +18,8 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from service.app import create_app
-from service.home_key import operator_key
 from service.bench.tiny_model import make_tiny_model
+from service.home_key import operator_key
 from tests.faults.scripted_chat import config_for, scripted_chat
 from tests.fuzz.inputs import amounts, fuzz
 from tests.service.scripted import scripted_service
