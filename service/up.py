@@ -57,7 +57,7 @@ def _serve(home: Path, config: Config, stages: Stages) -> None:
     stages.begin("model")
     ensure_model(config.model, models_dir(), partial(print, flush=True))  # here, where somebody sees what it has to say
     stages.begin("service")
-    _tell_key(home)  # who finds the address finds the key
+    tell_key(home)  # who finds the address finds the key
     url = f"http://{config.server.host}:{listening.getsockname()[1]}"
     (home / ADDRESS_FILE).write_text(url)
     threading.Thread(target=_announce, args=(url, stages), daemon=True).start()
@@ -70,7 +70,7 @@ def _serve(home: Path, config: Config, stages: Stages) -> None:
         raise UpError("the service could not start; the lines above say why")
 
 
-def _tell_key(home: Path) -> None:
+def tell_key(home: Path) -> None:
     """Makes the key of a home that has none, and shows it this once."""
     fresh, key = is_new(home), operator_key(home)
     if fresh:

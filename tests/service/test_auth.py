@@ -19,6 +19,7 @@ from service.cookies import Cookies
 from service.home_key import VARIABLE, HomeKeyError, is_new, operator_key
 from service.keys import make_key
 from service.problem import Problem
+from service.up import tell_key
 from storage.database import Database, UnavailableError
 from storage.keys import insert_key, revoke_key
 from storage.people import insert_person
@@ -318,3 +319,11 @@ def test_a_homes_key_is_made_once_for_its_owner_alone(tmp_path: Path, monkeypatc
     monkeypatch.setenv(VARIABLE, "rt_short")
     with pytest.raises(HomeKeyError, match=f"{VARIABLE} is no key"):
         operator_key(tmp_path)
+
+
+def test_a_new_homes_key_is_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    tell_key(tmp_path)
+    assert operator_key(tmp_path) in capsys.readouterr().out
+    tell_key(tmp_path)
+    assert capsys.readouterr().out == ""
