@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,25 +53,6 @@ def test_two_workers_make_the_adapter_that_one_process_makes(
     assert_same(folder, alone)
     assert (folder / "rank0.log").exists()
     assert (folder / "rank1.log").exists() == shared  # where files were sent, each worker had its own
-
-
-def test_a_cluster_that_the_service_is_no_part_of_makes_the_same(
-    alone: Path, model_dir: Path, zero_dir: Path, tmp_path: Path
-) -> None:
-    from ray.cluster_utils import Cluster
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    head = {"num_cpus": 2, "num_gpus": 0, "object_store_memory": 100_000_000, "include_dashboard": False}
-    outside = Cluster(initialize_head=True, head_node_args={**head, "ray_client_server_port": port})
-    try:
-        folder = make_job(tmp_path / "job", model_dir, zero_dir)
-        settings = JobSettings(runner="ray", workers=2, ray_address=f"ray://127.0.0.1:{port}", ray_wait_s=120)
-        asyncio.run(run_training(settings, folder, lambda line: None, 300))
-        assert_same(folder, alone)
-    finally:
-        outside.shutdown()
 
 
 def test_a_worker_whose_process_is_killed_is_told_of_and_leaves_no_result(
