@@ -189,7 +189,7 @@ class JobSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     runner: Literal["local", "ray"] = "local"  # "local" is beside the service, "ray" a Ray cluster
     workers: int = 1  # processes that train together: on GPUs one for each
-    ray_address: str = "auto"  # HOST:PORT of the cluster's head; "auto" is that which this machine belongs to, "local" a new one
+    ray_address: str = "auto"  # HOST:PORT of the cluster's head, "ray://HOST:10001" from outside; "auto" is this machine's own
     ray_cpus: int = 1  # of a worker
     ray_gpus: int = 0  # of a worker: 1, or 0 to train on CPUs
     ray_shared: bool = False  # whether all its machines have the service's home at the same path; otherwise files are sent
