@@ -27,9 +27,10 @@ WRITE_STATUSES = (*READ_STATUSES, 408, 413, 502)
 SCHEMAS, RESPONSES = "#/components/schemas", "#/components/responses"
 FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 TEXT: dict[str, Any] = {"type": "string"}
+EVENT: dict[str, Any] = {"type": "object", "properties": {"data": TEXT}, "required": ["data"]}  # each of a stream
 UPLOADS = ("/api/data/import", "/api/documents/import", "/api/adapters/import")  # bodies that are read as they come
 ANSWERS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
-    ("post", "/v1/chat/completions"): {JSON: {"$ref": f"{SCHEMAS}/{Answer.__name__}"}, "text/event-stream": TEXT},
+    ("post", "/v1/chat/completions"): {JSON: {"$ref": f"{SCHEMAS}/{Answer.__name__}"}, "text/event-stream": EVENT},
     ("get", "/api/data/export"): {JSON: {"type": "array"}, JSON_LINES: TEXT},
     ("get", "/api/data/stats/picture"): {"image/svg+xml": TEXT, "image/png": FILE},
 }  # what comes in one of several media types, as the request asks

@@ -16,7 +16,7 @@ from tests.service.command_line import run
 DOCUMENT = Path(__file__).parents[2] / "deploy" / "SCALING.md"
 COSTS = Costs(
     frame_cpu_ms=0.1, engine_tokens_per_s=100, writes_per_s=1000, turn_bytes=4000, vote_bytes=500, curate_rows_per_s=10_000,
-    learn_rows_per_s=2, backup_gb_per_s=0.1, quick=False, machine="2 x test", commit="abc",
+    learn_rows_per_s=2, backup_gb_per_s=0.1, quick=False, machine="2 x test", commit="abc", seconds=1.0,
 )  # fmt: skip
 WORK = Workload(answer_tokens=100, votes_per_turn=0.1, peak=2, busy=0.5, passes=3, cycle_rows=4000)
 REPORTS = {

@@ -24,6 +24,7 @@ from tests.faults.scripted_chat import config_for, scripted_chat
 from tests.fuzz.inputs import amounts, fuzz
 from tests.service.scripted import scripted_service
 
+HERE = "http://127.0.0.1"
 ENDLESS = ("/api/events",)  # an answer that has no end: see tests/service/test_events.py
 SLOW = ("/api/baseline", "/api/suites/run")  # ask the engine some thousand things, whatever the request is
 READY_S, PATIENCE_S = 60, 300
@@ -67,13 +68,13 @@ def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     folder: Path = tmp_path_factory.mktemp("in_process")
     model_dir, home = make_tiny_model(folder / "model"), folder / "home"
     home.mkdir()
-    with scripted_chat() as engine, TestClient(create_app(home, config_for(engine.url, model_dir))) as client:
+    with scripted_chat() as engine, TestClient(create_app(home, config_for(engine.url, model_dir)), base_url=HERE) as client:
         deadline = time.monotonic() + READY_S
         while client.get("/health/ready").status_code != 200 and time.monotonic() < deadline:
             time.sleep(0.05)
 
         def send(case: Case, key: str) -> Any:
-            asked = case.as_transport_kwargs("http://testserver", {"Authorization": f"Bearer {key}"})
+            asked = case.as_transport_kwargs(HERE, {"Authorization": f"Bearer {key}"})
             asked["content"] = asked.pop("data", None)  # as httpx calls it; cookies it has its own
             return client.request(**{name: value for name, value in asked.items() if name != "cookies"})
 

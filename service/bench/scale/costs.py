@@ -48,6 +48,7 @@ class Costs(Struct, frozen=True):
     quick: bool  # of a moment's measurement: no figures to go by
     machine: str
     commit: str
+    seconds: float
 
 
 class _Storage(Struct):
@@ -80,6 +81,7 @@ def measure_costs(reports: Path, folder: Path, quick: bool, say: Say = lambda li
 
     Databases are made in `folder`. Raises `ScaleError`.
     """
+    started_s = time.monotonic()
     reports.mkdir(parents=True, exist_ok=True)
     for name in REPORTS:
         _ensure(reports, name, quick, say)
@@ -101,6 +103,7 @@ def measure_costs(reports: Path, folder: Path, quick: bool, say: Say = lambda li
         quick=quick,
         machine=bench.machine(),
         commit=bench.commit(),
+        seconds=round(time.monotonic() - started_s, 1),
     )
 
 
