@@ -155,8 +155,8 @@ def test_a_request_that_does_not_come_whole_is_refused_in_time(
         run_service(tmp_path, config_for(chat_engine.url, small_model, body_timeout_s=0.5)) as service,
         socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), PATIENCE_S) as connection,
     ):
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer slow\r\nContent-Type: application/json\r\n"
-        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer slow\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n".encode())
         began = time.monotonic()
         sender = threading.Thread(target=trickle, args=(connection,))
         sender.start()
