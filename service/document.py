@@ -22,7 +22,7 @@ from service.data import JSON, JSON_LINES
 from service.problem import STATUS, TRY_AGAIN, ErrorEnvelope
 from service.wire import Answer
 
-READ_STATUSES = (400, 401, 403, 404, 409, 429, 503)  # with which a request that changes nothing can be refused
+READ_STATUSES = (400, 401, 403, 404, 409, 421, 429, 503)  # with which a request that changes nothing can be refused
 WRITE_STATUSES = (*READ_STATUSES, 408, 413, 502)
 SCHEMAS, RESPONSES = "#/components/schemas", "#/components/responses"
 FILE: dict[str, Any] = {"type": "string", "format": "binary"}
