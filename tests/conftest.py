@@ -61,8 +61,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two halves that run side by side: what needs the engine on one worker, as it is one, and all else by files."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("engine" if item.get_closest_marker("engine") else item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: item.get_closest_marker("engine") is None)  # the longer half begins at once
+        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine(item) else item.nodeid.partition("::")[0]))
+    items.sort(key=needs_engine, reverse=True)  # the longer half begins at once
+
+
+def needs_engine(item: pytest.Item) -> bool:
+    return item.get_closest_marker("engine") is not None or "engine_url" in getattr(item, "fixturenames", ())
 
 
 class Service:
