@@ -70,12 +70,12 @@ class Kept:
             await database.write(partial(keep_turn, turn=turn, status=status))
             ids.append(turn.id)
         said = FeedbackRequest(ids[0], id="vote-1", thumb="up", comment="So it is.")
-        receipt = await database.write(partial(give, said=said, person=ANN, now_s=3.0))
+        given = await database.write(partial(give, said=said, person=ANN, now_s=3.0))
         await database.close()
         self.ledger.answers[ids[0]] = Acknowledged("ratchet@base", "Yes")
         self.ledger.broken.add(ids[1])
         self.ledger.left |= {*ids}
-        self.ledger.votes[receipt.id] = Vote(ids[0], tuple(receipt.recorded))
+        self.ledger.votes[given.receipt.id] = Vote(ids[0], tuple(given.receipt.recorded))
         return ids[0], ids[1]
 
 

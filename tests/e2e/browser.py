@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 30_000  # no test is about speed
 NETWORK_NOISE = "Failed to load resource"  # Chromium's own line for every answer that is not 2xx
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium() -> str:
