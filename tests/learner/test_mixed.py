@@ -120,9 +120,11 @@ def test_sampled_answers_of_more_reward_are_raised_over_the_others_to_their_prom
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
-def test_likelihood_of_all_that_is_drawn_teaches_nothing_at_the_temperature_of_drawing(policy: Policy, temperature: float) -> None:
+def test_likelihood_of_all_that_is_drawn_teaches_nothing_at_the_temperature_of_drawing(
+    model_dir: Path, zero_dir: Path, temperature: float
+) -> None:
     """The mean gradient over all answers, each as often as it is drawn, is 0: only what people choose among them moves anything."""
-    prompt_ids = (5, 9, 3)
+    policy, prompt_ids = Policy(model_dir, zero_dir, "float32"), (5, 9, 3)
     with torch.no_grad():
         logits_V = policy.logits([(prompt_ids, (0,))])[0][0].float()
     chance_V = (logits_V / temperature).softmax(0)
