@@ -66,8 +66,8 @@ async def delete_completion(connection: AsyncConnection, id: str, person_id: str
     the questions that led only to it go too, and the conversation with the last of them.
     """
     answer = await _must_exist(connection, id, person_id)
-    await connection.execute(delete(feedback).where(feedback.c.message_id == id))
     if await _has_children(connection, id):
+        await connection.execute(delete(feedback).where(feedback.c.message_id == id))
         blank = {"content": "", "prompt_token_ids": (), "token_ids": (), "metadata": {}, "status": MessageStatus.DELETED}
         await connection.execute(update(messages).where(messages.c.id == id).values(**blank))
         return
@@ -91,9 +91,10 @@ def _is_answer(message: Message) -> bool:
 
 
 async def _prune(connection: AsyncConnection, leaf: Message) -> None:
-    """Remove a message without children, and those above it that led to nothing else."""
+    """Remove a message without children, and those above it that led to nothing else, with what was said of each."""
     message: Message | None = leaf
     while message is not None:
+        await connection.execute(delete(feedback).where(feedback.c.message_id == message.id))
         await connection.execute(delete(messages).where(messages.c.id == message.id))
         above = message.parent_id
         message = await select_message(connection, above) if above else None

@@ -11,6 +11,7 @@ const send = /** @type {HTMLButtonElement} */ (byId("send"));
 const stop = /** @type {HTMLButtonElement} */ (byId("stop"));
 /** @type {string | null} */
 let conversation = null;
+let isOpened = false; // whether a conversation's draft was put in once
 let isRunning = false;
 
 /** @param {{send: (text: string) => void, stop: () => void}} hooks */
@@ -34,8 +35,12 @@ export function startComposer(hooks) {
 
 /** Puts back what was typed for a conversation, and before it a message that never got its answer. @param {string | null} id @param {string} [unsent] */
 export function draftFor(id, unsent = "") {
+  const early = isOpened ? "" : prompt.value; // typed while the page was still loading
+  if (early && id !== conversation) keep(draftOf(conversation), "");
+  const typed = new Set([unsent, kept(draftOf(id)), early]);
+  isOpened = true;
   conversation = id;
-  setPrompt([unsent, kept(draftOf(id))].filter(Boolean).join("\n\n"));
+  setPrompt([...typed].filter(Boolean).join("\n\n"));
 }
 
 /** What is being typed belongs to this conversation from now on. @param {string | null} id */
