@@ -23,7 +23,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("keys")
     (home := folder / "home").mkdir()
     with scripted_chat() as engine:
-        config = replace(config_for(engine.url, make_tiny_model(folder / "model")), auth=AuthSettings(mode="keys"))
+        model_dir = make_tiny_model(folder / "model")
+        config = replace(config_for(engine.url, model_dir, compare_share=0.0), auth=AuthSettings(mode="keys"))
         with run_service(home, config) as service:
             yield service
 
