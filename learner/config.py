@@ -28,8 +28,7 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     rank: int = 16  # of the adapter's matrices; the engine is started for the same rank
     learning_rate: float = 2e-4  # of AdamW
     passes: int = 3  # times each row is seen
-    batch_rows: int = 16  # rows per optimiser step, where there are enough
-    least_steps: int = 48  # that a run takes: few rows are dealt into smaller batches
+    batch_rows: int = 16  # rows per optimiser step
     max_row_tokens: int = 1024  # longer rows are dropped by curation, with that reason
     lead_tokens: int = 64  # of a disliked or replayed answer that are looked at: the rest costs much and adds little
     beta: float = 3.0  # sharpness of the preference terms, on log-probs averaged over tokens

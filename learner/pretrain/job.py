@@ -145,7 +145,6 @@ def settings_of(job: Job) -> TrainSettings:
         learning_rate=request.learning_rate or (LEARNING_RATE if request.scratch is None else SCRATCH_RATE),
         passes=request.passes,
         batch_rows=request.batch_windows,
-        least_steps=1,
         max_row_tokens=request.window_tokens + 1,
         chunk_tokens=2 * (request.window_tokens + 1),
         checkpoint_steps=request.checkpoint_steps,

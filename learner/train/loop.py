@@ -22,7 +22,6 @@ from learner.train.parallel import Ranks
 from learner.train.spec import Diverged, Outcome, Step, Work
 
 WARM_UP = 0.1  # of all steps
-LEAST_BATCH = 4  # rows: a gradient of fewer says too little
 
 
 class Lesson(Protocol):
@@ -98,16 +97,12 @@ def schedule(step: int, steps: int) -> float:
 
 
 def make_batches(rows: Sequence[Row], settings: TrainSettings, passes: int) -> list[list[Row]]:
-    """Those of so many of a run's passes, each shuffled, with kinds and labels dealt evenly over the batches.
-
-    Few rows come in smaller batches, of 4 at least, so that a run has its `least_steps`: it costs no more and learns more.
-    """
+    """Those of so many of a run's passes, each shuffled, with kinds and labels dealt evenly over the batches."""
     shuffle = random.Random(settings.seed).shuffle
-    size = min(settings.batch_rows, max(len(rows) * settings.passes // settings.least_steps, LEAST_BATCH))
     batches = []
     for _ in range(passes):
         order = _interleave(rows, shuffle)
-        batches += [order[at : at + size] for at in range(0, len(order), size)]
+        batches += [order[at : at + settings.batch_rows] for at in range(0, len(order), settings.batch_rows)]
     return batches
 
 

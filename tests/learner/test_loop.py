@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from torch import Tensor
 from learner.config import TrainSettings
 from learner.rows import Row
 from learner.train.checkpoint import CARD, NEWEST, TENSORS
-from learner.train.loop import make_batches
 from learner.train.mixed import train
 from learner.train.policy import Policy
 from learner.train.spec import CHECKPOINTS, Outcome, Step, Work
@@ -135,15 +133,3 @@ def test_who_is_set_apart_teaches_nothing(tmp_path: Path) -> None:
     assert others and teaching and len(teaching) + len(others) == len(rows)
     assert not {row.person_id for row in teaching} & {row.person_id for row in others}
     assert set_apart(rows[:39], settings) == (rows[:39], [])
-
-
-@pytest.mark.parametrize(
-    ("rows", "passes", "size", "steps"),
-    [(1000, 3, 16, 189), (120, 3, 7, 54), (20, 3, 4, 15), (20, 8, 4, 40), (2, 1, 2, 1)],
-)
-def test_few_rows_come_in_smaller_batches_for_a_run_to_have_its_steps(rows: int, passes: int, size: int, steps: int) -> None:
-    batches = make_batches(thumbs(rows), TrainSettings(passes=passes, batch_rows=16, least_steps=48), passes)
-    assert len(batches) == steps
-    assert max(len(batch) for batch in batches) == size
-    seen = Counter(row.id for batch in batches for row in batch)
-    assert set(seen.values()) == {passes} and len(seen) == rows
