@@ -15,6 +15,7 @@ import { t } from "/web/shared/i18n.js";
 
 /** @param {Element} place in whose section it is told what went wrong @param {Move} move @param {() => unknown} after */
 export async function makeMove(place, move, after) {
+  const section = sectionOf(place); // now, as the place may be another one once the question is answered
   const field = move.withReason ? { label: t("traffic.reason"), required: true, multiline: true } : undefined;
   const answer = await ask({
     title: t(`traffic.title.${move.name}`, move.places),
@@ -24,17 +25,17 @@ export async function makeMove(place, move, after) {
     field,
   });
   if (answer === null) return;
-  await guarded(sectionOf(place), async () => {
+  await guarded(section, async () => {
     await post(move.order.path, move.withReason ? { reason: answer } : move.order.body);
     const { undo } = move;
-    toast(t(`traffic.done.${move.name}`, move.places), undo && (() => takeBack(place, [undo].flat(), after)));
+    toast(t(`traffic.done.${move.name}`, move.places), undo && (() => takeBack(section, [undo].flat(), after)));
     await after();
   });
 }
 
-/** @param {Element} place @param {Order[]} undo @param {() => unknown} after */
-async function takeBack(place, undo, after) {
-  await guarded(sectionOf(place), async () => {
+/** @param {Element} section @param {Order[]} undo @param {() => unknown} after */
+async function takeBack(section, undo, after) {
+  await guarded(section, async () => {
     for (const { path, body } of undo) await post(path, body);
     toast(t("traffic.undone"));
     await after();
