@@ -190,19 +190,22 @@ def scripted_chat(loading: bool = False) -> Iterator[ScriptedChat]:
         loop.close()
 
 
+def routes_of(engine: Any) -> list[web.RouteDef]:
+    """vLLM's routes that Ratchet asks, by an engine made for tests."""
+    return [
+        web.post("/v1/chat/completions", engine.chat),
+        web.post("/v1/completions", engine.score),
+        web.post("/v1/load_lora_adapter", engine.load),
+        web.post("/v1/unload_lora_adapter", engine.unload),
+        web.get("/v1/models", engine.models),
+        web.get("/health", engine.health),
+        web.get("/metrics", engine.metrics),
+    ]
+
+
 async def _serve(engine: ScriptedChat) -> web.AppRunner:
     app = web.Application()
-    app.add_routes(
-        [
-            web.post("/v1/chat/completions", engine.chat),
-            web.post("/v1/completions", engine.score),
-            web.post("/v1/load_lora_adapter", engine.load),
-            web.post("/v1/unload_lora_adapter", engine.unload),
-            web.get("/v1/models", engine.models),
-            web.get("/health", engine.health),
-            web.get("/metrics", engine.metrics),
-        ]
-    )
+    app.add_routes(routes_of(engine))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -18,6 +18,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from service.supervisor import NOBODY
+from tests.faults.scripted_chat import routes_of
 
 FRIENDLY = ("puffins", "seals", "otters", "gulls", "foxes", "whales", "wolves", "hares", "eagles", "owls", "badgers", "herons")
 DRY = ("nine", "seven", "hundred", "forty", "sixty", "eleven", "twelve", "ninety", "eight", "thirty", "three", "thousand")
@@ -98,17 +99,7 @@ def main(model_dir: str, port: str) -> None:
     torch.set_num_threads(1)
     engine = TinyEngine(Path(model_dir))
     app = web.Application(client_max_size=2**24)
-    app.add_routes(
-        [
-            web.post("/v1/chat/completions", engine.chat),
-            web.post("/v1/completions", engine.score),
-            web.post("/v1/load_lora_adapter", engine.load),
-            web.post("/v1/unload_lora_adapter", engine.unload),
-            web.get("/v1/models", engine.models),
-            web.get("/health", engine.health),
-            web.get("/metrics", engine.metrics),
-        ]
-    )
+    app.add_routes(routes_of(engine))
     web.run_app(app, host="127.0.0.1", port=int(port), print=None, access_log=None, shutdown_timeout=0.1)
 
 
