@@ -17,7 +17,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     passes: int | None = None  # times each row is seen
     beta: float | None = None  # sharpness of the preference terms
     nll_weight: float | None = None  # of liked answers and corrections
-    kl_weight: float | None = None  # of staying near the live model
+    kl_weight: float | None = None  # of staying near the live model on replayed answers
+    voted_kl_weight: float | None = None  # the same on answers with a thumb
     lead_tokens: int | None = None  # of a disliked or replayed answer that are looked at
 
 
@@ -34,12 +35,13 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     beta: float = 3.0  # sharpness of the preference terms, on log-probs averaged over tokens
     nll_weight: float = 1.0  # of liked answers and corrections
     kl_weight: float = 3.0  # of staying near the live model on replayed answers
+    voted_kl_weight: float = 0.5  # of staying near it on answers with a thumb: what tells nothing of the vote is left as it is
     max_grad_norm: float = 1.0  # of a step; a longer gradient is shortened to it
     seed: int = 0  # of all that training draws: the same rows and seed give the same adapter on the same machine
     precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
     threads: int | None = None  # CPU threads of the training process; all cores where unset
     time_limit_s: float = 3600  # a training job that takes longer is ended and the cycle fails
-    learn_share: float = 1.0  # of the layers, from the top, that learn; what is below stays as it is, and is computed once
+    learn_share: float = 0.5  # of the layers, from the top, that learn; what is below stays as it is, and is computed once
     keep_states_mb: float = 1024  # of states below the layers that learn; what is beyond is computed in each pass
     form: Literal["mean", "sum"] = "mean"  # of log-probs over an answer: "sum" as KTO, DPO and SFT are defined, where length earns
     flip_rate: float = 0.1  # of preferences and corrections that are taken to be the wrong way round
@@ -122,8 +124,8 @@ class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     suite_alpha: float = 0.05  # one-sided error of each suite's bound; all must hold, so together they err no more often
     promote_error: float = 0.05  # of all that goes live, the share that is no better; and the chance of any while nothing is
     base_margins: float = 2.0  # against base, to which small losses of many cycles add up, a suite may lose this many margins
-    min_margin_gain: float = 0.02  # smallest gain that counts: log-prob per token, liked minus disliked
-    min_heldout_votes: int = 16  # fewer votes, or fewer than 4 of a kind, give no verdict
+    min_gain: float = 0.02  # smallest gain that counts: rise of the share of thumbs up, as held-out votes have it
+    min_heldout_votes: int = 40  # fewer, or fewer than 4 of a kind, give no verdict, and spend nothing of the error
     always_score_suites: bool = False  # also of candidates that the held-out votes refuse: takes longer, tells more
 
 

@@ -6,9 +6,8 @@
   against base, with a wider margin, since small losses of many cycles add up. That a candidate *is* worse is said only
   where its loss is proved, over all suites together (Holm 1979); otherwise it cannot be told. Advisory suites are
   compared and reported, and decide nothing.
-* Held-out votes: how much more the candidate's log-prob per token rose on liked than on disliked answers, clustered by
-  person. Its lower bound must be above zero, and the gain itself worth having. Per token, since any drift takes more from
-  long answers, and people may like them short or long.
+* Held-out votes: by how much the share of thumbs up would rise, to first order, as each vote has it
+  (`learner.evaluate.appraising`), clustered by person. Its lower bound must be above zero, and the rise itself worth having.
 
 Anything missing, out of its limits or not a number is `inconclusive`, which never promotes.
 
@@ -28,7 +27,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from learner.config import GateSettings
-from learner.statistics import Estimate, estimate_difference, estimate_mean, p_more_lost, reject_holm, spend
+from learner.statistics import Estimate, estimate_mean, p_more_lost, reject_holm, spend
 
 MIN_VOTES_OF_A_KIND = 4
 MIN_PEOPLE_OF_A_KIND = 3
@@ -60,17 +59,16 @@ class SuiteScores(Struct, frozen=True):
 
 
 class VoteScore(Struct, frozen=True):
-    """Mean log-prob per token of one voted answer, under both models."""
+    """What one vote says of the change in the share of thumbs up. Their mean is that change, to first order."""
 
     id: str
     person_id: str
     label: int  # +1 or -1
-    live: float
-    candidate: float
+    gain: float
 
 
 class Comparison(Struct, frozen=True):
-    """`delta` is the mean change, `lower_bound` its one-sided confidence bound."""
+    """`delta` is the mean change, `lower_bound` its one-sided confidence bound. Of votes, `live` is the share of thumbs up."""
 
     live: float
     candidate: float
@@ -245,8 +243,8 @@ def _words(delta: float, bound: float, margin: float) -> str:
 
 def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings) -> tuple[Comparison | None, Verdict, str]:
     """What the held-out votes say of the candidate, and why."""
-    if any(not (math.isfinite(vote.live) and math.isfinite(vote.candidate)) for vote in votes):
-        return None, Verdict.INCONCLUSIVE, "held-out votes: a log-prob is not a number"
+    if not all(math.isfinite(vote.gain) for vote in votes):
+        return None, Verdict.INCONCLUSIVE, "held-out votes: what one says of the candidate is not a number"
     liked = [vote for vote in votes if vote.label > 0]
     disliked = [vote for vote in votes if vote.label < 0]
     pleased, displeased = {vote.person_id for vote in liked}, {vote.person_id for vote in disliked}
@@ -255,9 +253,9 @@ def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings
         told = f"{len(liked)} up by {len(pleased)} people and {len(disliked)} down by {len(displeased)}"
         return None, Verdict.INCONCLUSIVE, f"held-out votes: {told} are too few to judge by"
     comparison = _vote_gain(votes, alpha)
-    told = f"held-out votes: liked answers gained {comparison.delta:+.4f} per token over disliked"
-    told += f", bound {comparison.lower_bound:+.4f}, of {len(votes)} votes by {len(pleased | displeased)} people"
-    if comparison.lower_bound > 0 and comparison.delta >= settings.min_margin_gain:
+    told = f"held-out votes: the share of thumbs up would change by {comparison.delta:+.3f}"
+    told += f", bound {comparison.lower_bound:+.3f}, by {len(votes)} votes of {len(pleased | displeased)} people"
+    if comparison.lower_bound > 0 and comparison.delta >= settings.min_gain:
         return comparison, Verdict.PROMOTE, told
     if comparison.delta <= 0:
         return comparison, Verdict.REJECT, f"{told}: not better"
@@ -265,8 +263,6 @@ def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings
 
 
 def _vote_gain(votes: Sequence[VoteScore], alpha: float) -> Comparison:
-    """mean gain of liked - mean gain of disliked, and its bound. Each kind has votes of several people."""
-    liked, people = [vote.label > 0 for vote in votes], [vote.person_id for vote in votes]
-    gain = estimate_difference([vote.candidate - vote.live for vote in votes], liked, people)
-    live = estimate_difference([vote.live for vote in votes], liked, people).value
+    gain = estimate_mean([vote.gain for vote in votes], [vote.person_id for vote in votes])
+    live = fmean(vote.label > 0 for vote in votes)
     return Comparison(live, live + gain.value, gain.value, gain.lower_bound(alpha))

@@ -53,18 +53,6 @@ def estimate_mean(values: Sequence[float], groups: Sequence[str]) -> Estimate:
     return _jackknife(mean, (sum_G.sum() - sum_G) / (size_G.sum() - size_G))
 
 
-def estimate_difference(values: Sequence[float], of_first: Sequence[bool], groups: Sequence[str]) -> Estimate:
-    """The mean of the first kind of values minus that of the others. Each kind has values of two groups at least."""
-    number_N, count = _number(groups)
-    value_N, first_N = np.asarray(values, float), np.asarray(of_first, bool)
-    means, without = [], []
-    for kind_N in (first_N, ~first_N):
-        sum_G, size_G = _sums(value_N[kind_N], number_N[kind_N], count)
-        means.append(math.fsum(value_N[kind_N]) / int(kind_N.sum()))
-        without.append((sum_G.sum() - sum_G) / (size_G.sum() - size_G))
-    return _jackknife(means[0] - means[1], without[0] - without[1])
-
-
 def _number(groups: Sequence[str]) -> tuple[NDArray[np.int64], int]:
     known = {name: number for number, name in enumerate(sorted(set(groups)))}
     return np.array([known[name] for name in groups], np.int64), len(known)

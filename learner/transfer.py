@@ -1,7 +1,7 @@
 """The matrix of forgetting: what each accepted version is worth on every cycle's held-out votes, and what sums it up.
 
 R[i][j] is the margin of the version that cycle i made live on slice j, the held-out votes that cycle j used up: the mean
-log-prob per token of its liked answers minus that of its disliked ones, in nats, as the gate measures votes. Row 0 is base.
+log-prob per token of its liked answers minus that of its disliked ones, in nats. Row 0 is base.
 As in Lopez-Paz and Ranzato 2017 (GEM, arXiv 1706.08840), over the accepted cycles 1..T:
 
     average  = mean of R[T][j]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from learner.config import JudgeSettings
+from learner.machine import Precision
 
 EVALUATION, RESULT, LINES = "evaluation.json", "result.json", "progress.jsonl"
 
@@ -20,6 +21,25 @@ class EvaluationJob(Struct, frozen=True):
     vote_models: list[str]
     concurrency: int
     judge: JudgeSettings | None = None  # of judged suites; its key is read from the environment
+
+
+class Appraisal(Struct, frozen=True):
+    """What the appraisal job reads: candidates, by name, and the version whose answers people voted on."""
+
+    model_dir: str
+    live_dir: str
+    candidate_dirs: dict[str, str]
+    rows_file: str
+    precision: Precision
+    threads: int | None
+    chunk_tokens: int  # of rows that are run together
+
+
+class Appraised(Struct, frozen=True):
+    """candidate → row id → what the vote says of the change in the share of thumbs up."""
+
+    gains: dict[str, dict[str, float]]
+    seconds: float
 
 
 class Advance(Struct, frozen=True):

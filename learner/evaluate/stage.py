@@ -1,12 +1,14 @@
 """Stage 4: candidates, live and base on the held-out votes and on every frozen suite, each suite scored once per version.
 
-Votes come first: they cost little, and a candidate that they do not speak for is not promoted whatever the suites say, so
-its suites are left out unless the settings want them. Before and after, the engine has to show that it serves the very
-candidates. Whatever keeps an evaluation from being whole makes it inconclusive.
+Votes come first, by the adapters as they were trained: they cost little, and a candidate that they do not speak for is not
+promoted whatever the suites say, so its suites are left out unless the settings want them. Suites are scored as people are
+answered, by the engine, which before and after has to show that it serves the very candidates. Whatever keeps an evaluation
+from being whole makes it inconclusive.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from learner.context import Context, StageError
 from learner.engine import EngineError
 from learner.evaluate.budget import spend_on
 from learner.evaluate.kept import known_scores, pair_scores
-from learner.evaluate.scoring import score_missing
+from learner.evaluate.scoring import appraise, score_missing
 from learner.evaluate.suite import Suite, SuiteError
 from learner.gate import Case, Verdict, VoteScore, judge_votes
 from learner.jobs import JobError
@@ -29,12 +31,14 @@ from storage.records import Cycle
 
 
 class VotedAnswer(Struct, frozen=True):
-    """An answer that somebody voted on who never teaches, and its mean log-prob per token by version."""
+    """An answer that somebody voted on who never teaches, its mean log-prob per token by version, and what the vote says of
+    each candidate: by how much the share of thumbs up would change."""
 
     id: str
     person_id: str
     label: int  # +1 or -1
     means: dict[str, float]
+    gains: dict[str, float] = {}
 
 
 class Evaluated(Struct, frozen=True):
@@ -51,8 +55,8 @@ class Evaluated(Struct, frozen=True):
     unjudged: dict[str, str] = {}  # judged suites without scores, and why their judge gave none
 
     def votes_on(self, candidate: str) -> list[VoteScore]:
-        """The votes under the live version and this candidate, as the gate reads them."""
-        return [VoteScore(vote.id, vote.person_id, vote.label, vote.means[self.live], vote.means[candidate]) for vote in self.votes]
+        """What the votes say of this candidate, as the gate reads it."""
+        return [VoteScore(vote.id, vote.person_id, vote.label, vote.gains.get(candidate, math.nan)) for vote in self.votes]
 
 
 Probes = Mapping[str, Sequence[Probe]]  # candidate → what shows that it is served
@@ -84,16 +88,21 @@ async def _prove(context: Context, probes: Probes) -> None:
 
 async def _score_votes(context: Context, cycle: Cycle, rows_file: Path, candidates: list[str], live: str) -> Evaluated:
     """The held-out votes under every version, and the candidates whose suites are worth scoring."""
-    models = sorted({*candidates, live, BASE})
-    result = await score_missing(context, context.folder(cycle.id) / "evaluate", [], cycle.id, rows_file, models)
+    folder, models = context.folder(cycle.id), sorted({*candidates, live, BASE})
+    appraised = await appraise(context, folder / "appraise", rows_file, live, candidates)
+    result = await score_missing(context, folder / "evaluate", [], cycle.id, rows_file, models)
     votes = [
-        VotedAnswer(row.id, row.person_id, row.label, {model: means[row.id] for model, means in result.votes.items()})
+        VotedAnswer(row.id, row.person_id, row.label, _of(row.id, result.votes), _of(row.id, appraised.gains))
         for row in heldout_votes(rows_file)
     ]
-    judged = Evaluated(candidates, live, {}, votes, result.seconds, await spend_on(context, cycle.id))
+    judged = Evaluated(candidates, live, {}, votes, appraised.seconds + result.seconds, await spend_on(context, cycle.id))
     gate, alpha = context.settings.gate, judged.vote_alpha / len(candidates)
     passed = [name for name in candidates if judge_votes(judged.votes_on(name), alpha, gate)[1] is Verdict.PROMOTE]
     return msgspec.structs.replace(judged, scored=candidates if gate.always_score_suites else passed)
+
+
+def _of(row_id: str, figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {model: by_row[row_id] for model, by_row in figures.items()}
 
 
 async def cases(context: Context, evaluated: Evaluated) -> dict[str, Case]:

@@ -57,7 +57,7 @@ async def compose(context: Context, cycle: Cycle) -> Report:
             tried=[_tried(one, choice) for one in trained.candidates] if trained else [],
             origin=_origin(trained, made, evaluated) if trained and made else None,
             votes=choice.votes if choice else None,
-            moved=moved(evaluated.votes_on(candidate.adapter), held_out) if evaluated and candidate else [],
+            moved=moved(evaluated, candidate.adapter, held_out) if evaluated and candidate else [],
             suites=suites,
             transfer=await read_transfer(connection, cycle.id),
             summary=told.pop(LANGUAGES[0]),

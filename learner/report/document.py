@@ -126,7 +126,7 @@ class Report(Struct, frozen=True):
     curves: list[Curve]
     tried: list[Tried]
     origin: Origin | None  # of the candidate that was chosen, or else of the first; and so is the rest
-    votes: Comparison | None  # liked minus disliked answers' log-prob per token, of the version before and the candidate
+    votes: Comparison | None  # the share of thumbs up of held-out votes, and what it would be with the candidate
     moved: list[Moved]
     suites: list[SuiteChange]
     transfer: Transfer  # as it was after this cycle

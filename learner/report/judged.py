@@ -25,10 +25,10 @@ def show_judged(report: Report, words: Words) -> Iterator[Section]:
 
 
 def _votes(votes: Comparison, words: Words) -> str:
-    gain, least = (words.number(value, "+.4f") for value in (votes.delta, votes.lower_bound))
+    gain, least = (words.number(value, "+.3f") for value in (votes.delta, votes.lower_bound))
     rows: list[Row] = [
-        (words.t("votes.before"), words.number(votes.live, "+.4f")),
-        (words.t("votes.candidate"), words.number(votes.candidate, "+.4f")),
+        (words.t("votes.before"), words.number(votes.live, ".3f")),
+        (words.t("votes.candidate"), words.number(votes.candidate, ".3f")),
         (words.t("votes.gain"), words.t("votes.gained", gain=gain, least=least)),
     ]
     return table(words.t("votes.caption"), rows) + note(words.t("votes.note"))

@@ -91,8 +91,8 @@ def _worth(link: Link, report: Report | None) -> Iterator[str]:
         yield "It was not evaluated on frozen suites."
     if report is not None and chosen and report.votes:
         votes = report.votes
-        yield from ("", f"Held-out votes: liked minus disliked answers' log-prob per token rose by {votes.delta:.4f},")
-        yield f"with a lower bound of {votes.lower_bound:.4f}."
+        yield from ("", f"Held-out votes: {votes.live:.3f} of them are thumbs up; by them, to first order, that would change")
+        yield f"by {votes.delta:+.3f}, with a lower bound of {votes.lower_bound:+.3f}."
 
 
 def _loading(model_dir: Path, name: str, rank: int) -> Iterator[str]:

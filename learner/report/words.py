@@ -10,7 +10,7 @@ from learner.report.document import CanaryPath, SuiteChange
 from learner.report.language import Words
 from storage.records import Cycle, CycleState
 
-GAIN, SHARE = "+.4f", ".0%"
+GAIN, SHARE, POINTS = "+.4f", ".0%", "+.1f"
 
 
 def explain(
@@ -60,8 +60,9 @@ def _votes(words: Words, choice: Choice, evaluated: Evaluated) -> str:
         "why.votes",
         votes=len(evaluated.votes),
         people=len({vote.person_id for vote in evaluated.votes}),
-        gain=words.number(votes.delta, GAIN),
-        least=words.number(votes.lower_bound, GAIN),
+        share=words.number(votes.live, SHARE),
+        gain=words.number(100 * votes.delta, POINTS),
+        least=words.number(100 * votes.lower_bound, POINTS),
         speaks=words.t(f"why.speaks_{speaks}"),
     )
     return told + _error(words, evaluated)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from learner.gate import SuiteScores, VoteScore
 from learner.selftest.measured import MeasuredSuite, MeasuredVote, Pair
-from learner.statistics import Estimate, estimate_difference
+from learner.statistics import Estimate, estimate_mean
 
 Floats = NDArray[np.float64]
 
@@ -43,30 +43,26 @@ People = list[list[MeasuredVote]]  # the votes of each
 
 
 def people_of(pairs: Sequence[Pair], unmoved: bool) -> People:
-    """Everybody who votes in these pairs; `unmoved`, with no gain of liked over disliked answers in any of them."""
+    """Everybody who votes in these pairs; `unmoved`, with no gain on average in any of them."""
     found: People = []
     for pair in pairs:
         of_person: defaultdict[int, list[MeasuredVote]] = defaultdict(list)
-        taken_off = {label: _mean_change(pair.votes, label) if unmoved else 0.0 for label in (1, -1)}
+        taken_off = float(np.mean([vote.gain for vote in pair.votes])) if unmoved else 0.0
         for vote in pair.votes:
-            of_person[vote.person].append(replace(vote, candidate=vote.candidate - taken_off[vote.label]))
+            of_person[vote.person].append(replace(vote, gain=vote.gain - taken_off))
         found += of_person.values()
     return found
 
 
-def _mean_change(votes: Sequence[MeasuredVote], label: int) -> float:
-    return float(np.mean([vote.candidate - vote.live for vote in votes if vote.label == label]))
-
-
 def draw_votes(people: People, count: int, chance: Generator, gain: float = 0.0) -> list[VoteScore]:
-    """The votes of so many people, whose liked answers gain so much over the disliked beside what they do as measured.
+    """The votes of so many people, of whom each vote says so much more of a gain than it does as measured.
 
     Drawn anew until there are votes of both kinds, as there are in whatever a cycle judges.
     """
     while True:
         drawn = [people[number] for number in chance.integers(len(people), size=count)]
         made = [
-            VoteScore(f"{person}-{number}", str(person), vote.label, vote.live, vote.candidate + gain * (vote.label > 0))
+            VoteScore(f"{person}-{number}", str(person), vote.label, vote.gain + gain)
             for person, own in enumerate(drawn)
             for number, vote in enumerate(own)
         ]
@@ -75,6 +71,5 @@ def draw_votes(people: People, count: int, chance: Generator, gain: float = 0.0)
 
 
 def estimate_gain(votes: Sequence[MeasuredVote]) -> Estimate:
-    """How much liked answers gained over disliked ones, with the error that a cycle with such votes has."""
-    changes = [vote.candidate - vote.live for vote in votes]
-    return estimate_difference(changes, [vote.label > 0 for vote in votes], [str(vote.person) for vote in votes])
+    """What the votes say together, with the error that a cycle with such votes has."""
+    return estimate_mean([vote.gain for vote in votes], [str(vote.person) for vote in votes])

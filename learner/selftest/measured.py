@@ -22,12 +22,11 @@ class MeasuredSuite(Struct, frozen=True):
 
 
 class MeasuredVote(Struct, frozen=True):
-    """A held-out vote, and the mean log-prob per token of its answer under two versions."""
+    """A held-out vote, and what it says of the change in the share of thumbs up."""
 
     person: int
     label: int
-    live: float
-    candidate: float
+    gain: float
 
 
 class Pair(Struct, frozen=True):

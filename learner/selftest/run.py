@@ -173,10 +173,10 @@ def detectable_gain(pair: Pair, alpha: float) -> float:
 
 
 def _mean_beats_mean(case: Case) -> bool:
-    """The plain rule: what people liked gained on average, and the mean score of all suites did not fall."""
+    """The plain rule: the votes' mean gain is above zero, and the mean score of all suites did not fall."""
     if case.failure or not case.suites:
         return False
-    gained = np.nanmean([vote.label * (vote.candidate - vote.live) for vote in case.votes]) > 0
+    gained = np.nanmean([vote.gain for vote in case.votes]) > 0
     return bool(gained and np.mean([_mean_change(suite) for suite in case.suites]) >= 0)
 
 

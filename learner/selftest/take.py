@@ -49,7 +49,4 @@ def _in_order(suite: SuiteScores, model: Mapping[str, float]) -> list[float]:
 
 def _votes(case: Case) -> list[MeasuredVote]:
     numbers = {person: number for number, person in enumerate(dict.fromkeys(vote.person_id for vote in case.votes))}
-    return [
-        MeasuredVote(numbers[vote.person_id], vote.label, round(vote.live, DECIMALS), round(vote.candidate, DECIMALS))
-        for vote in case.votes
-    ]
+    return [MeasuredVote(numbers[vote.person_id], vote.label, round(vote.gain, DECIMALS)) for vote in case.votes]

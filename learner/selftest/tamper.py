@@ -55,7 +55,7 @@ def _moved(suite: SuiteScores, item: str, chance: Generator) -> SuiteScores:
 
 
 def _spoil_vote(case: Case, chance: Generator) -> Case:
-    return replace(case, votes=[*case.votes[1:], replace(case.votes[0], candidate=math.nan)])
+    return replace(case, votes=[*case.votes[1:], replace(case.votes[0], gain=math.nan)])
 
 
 def _fail(why: str) -> Callable[[Case, Generator], Case]:

@@ -2,7 +2,7 @@
 
 | signal        | loss                                                                                |
 |---------------|-------------------------------------------------------------------------------------|
-| thumb         | softplus(-y (r - shift)), and NLL where the thumb is up                               |
+| thumb         | softplus(-y (r - shift)), NLL where the thumb is up, and a little of the KL below     |
 | correction    | NLL(correction) + DPO(correction over original)                                     |
 | preference    | 0.1 NLL(preferred) + DPO(preferred over the other), robust to a share of flips        |
 | demonstration | NLL                                                                                 |
@@ -95,7 +95,7 @@ class MixedLesson:
         logps_T = objective.token_logps(logits_TV, tokens_T)
         scored = score(rows, logps_T, self.settings.form)
         losses = {
-            RowKind.THUMB: lambda found: self._thumbs(found, shift, scale, terms),
+            RowKind.THUMB: lambda found: self._thumbs(found, logits_TV, shift, scale, terms),
             RowKind.CORRECTION: lambda found: self._pairs(found, self.settings.nll_weight * scale, terms),
             RowKind.PREFERENCE: lambda found: self._pairs(found, self.settings.preferred_nll_weight * scale, terms),
             RowKind.DEMONSTRATION: lambda found: self._demonstrations(found, scale, terms),
@@ -104,7 +104,7 @@ class MixedLesson:
         }
         return spread(rows, scored, {kind: losses[kind](found) for kind, found in scored.items()})
 
-    def _thumbs(self, found: Scored, shift: float, scale: float, terms: Terms) -> Tensor:
+    def _thumbs(self, found: Scored, logits_TV: Tensor, shift: float, scale: float, terms: Terms) -> Tensor:
         settings = self.settings
         label_R = torch.tensor([float(row.label) for row in found.rows])
         gain_R = found.answer_R - self.reference.answer(found.rows)
@@ -118,7 +118,12 @@ class MixedLesson:
         nll_R = -scale * found.answer_R * (label_R > 0)
         terms.add("thumb", vote_R)
         terms.add("nll", nll_R[label_R > 0])
-        return vote_R + settings.nll_weight * nll_R
+        loss_R = vote_R + settings.nll_weight * nll_R
+        if not settings.voted_kl_weight:
+            return loss_R
+        kl_R = self._kl(found, logits_TV)
+        terms.add("kl_voted", kl_R)
+        return loss_R + settings.voted_kl_weight * kl_R
 
     def _pairs(self, found: Scored, nll_weight: float, terms: Terms) -> Tensor:
         settings, name = self.settings, found.rows[0].kind.value
@@ -145,16 +150,18 @@ class MixedLesson:
         return loss_R
 
     def _replay(self, found: Scored, logits_TV: Tensor, terms: Terms) -> Tensor:
-        at_T, rows_T = found.positions()
-        replayed_TV = logits_TV[at_T]
-        kl_T = objective.kl_to_reference(replayed_TV, self.reference.distributions(found.rows))
-        kl_R = objective.row_means(kl_T, rows_T, len(found.rows))
+        kl_R = self._kl(found, logits_TV)
         terms.add("kl", kl_R)
-        for name, ending_T in zip(
-            ("ending", "ending_before"), self.reference.ending(found.rows, replayed_TV.detach()), strict=True
-        ):
-            terms.add(name, ending_T)
+        ending, before = self.reference.ending(found.rows, logits_TV[found.positions()[0]].detach())
+        terms.add("ending", ending)
+        terms.add("ending_before", before)
         return self.settings.kl_weight * kl_R
+
+    def _kl(self, found: Scored, logits_TV: Tensor) -> Tensor:
+        """From the parent's distribution at each position of the rows' answers, averaged over a row, (R,)."""
+        at_T, rows_T = found.positions()
+        kl_T = objective.kl_to_reference(logits_TV[at_T], self.reference.distributions(found.rows))
+        return objective.row_means(kl_T, rows_T, len(found.rows))
 
     @torch.no_grad()
     def _z0(self, batch: Sequence[Row]) -> float:

@@ -37,13 +37,15 @@ class Policy:
         spread: bool = False,
         learn_share: float = 1.0,
         keep_states_mb: float = 0.0,
+        start_dir: Path | None = None,
     ) -> None:
+        """What learns starts as the adapter in `start_dir`, or as the parent where that is not given."""
         self._dtype = find_dtype(precision)
         base = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=self._dtype, attn_implementation="eager"
         )  # on short rows faster than sdpa
         base.config.use_cache = False
-        self.peft = PeftModel.from_pretrained(base, parent_dir, is_trainable=True)
+        self.peft = PeftModel.from_pretrained(base, start_dir or parent_dir, is_trainable=True)
         self.peft.load_adapter(parent_dir, "reference", is_trainable=False)
         self.peft.eval()  # no dropout anywhere: the same rows give the same loss
         self._causal = cast(Any, self.peft.get_base_model())

@@ -15,15 +15,16 @@ from learner.train.policy import Policy
 from learner.train.scored import Form, Scored, logits_as_drawn, rows_in_chunks, score, tokens_of
 
 KEPT_TOKENS = 128  # of the parent's distribution at each replayed position
+KEPT_OF_VOTED = 32  # the same of answers with a thumb, of which there are many
 
 
 class Reference:
-    """By row id: log-probs of answers and of what is better, and along replayed answers the parent's distribution."""
+    """By row id: log-probs of answers and of what is better, and along some of the answers the parent's distribution."""
 
     def __init__(self, end_token: int | None) -> None:
         self.answers: dict[str, float] = {}
         self.betters: dict[str, float] = {}
-        self.replayed: dict[str, TopLogps] = {}
+        self._along: dict[str, TopLogps] = {}
         self._ends: dict[str, Tensor] = {}
         self._end_token = end_token
 
@@ -32,8 +33,12 @@ class Reference:
         self.answers |= zip(ids, found.answer_R.tolist(), strict=True)
         self.betters |= zip(ids, found.better_R.tolist(), strict=True)
 
+    def add_along(self, row: Row, logits_TV: Tensor, count: int) -> None:
+        """Keeps the `count` likeliest tokens at each position of the row's answer."""
+        self._along[row.id] = objective.top_logps(logits_TV, count)
+
     def add_replayed(self, row: Row, logits_TV: Tensor) -> None:
-        self.replayed[row.id] = objective.top_logps(logits_TV, KEPT_TOKENS)
+        self.add_along(row, logits_TV, KEPT_TOKENS)
         self._ends[row.id] = self._end_probability([row], logits_TV)
 
     def answer(self, rows: Sequence[Row]) -> Tensor:
@@ -46,7 +51,7 @@ class Reference:
 
     def distributions(self, rows: Sequence[Row]) -> TopLogps:
         """Those along the rows' answers, end to end."""
-        kept = [self.replayed[row.id] for row in rows]
+        kept = [self._along[row.id] for row in rows]
         return TopLogps(torch.cat([top.logps_TK for top in kept]), torch.cat([top.tokens_TK for top in kept]))
 
     def ending(self, rows: Sequence[Row], logits_TV: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,9 +78,11 @@ def take_reference(policy: Policy, rows: Sequence[Row], settings: TrainSettings)
             for kind, found in score(chunk, objective.token_logps(logits_TV, tokens_T), settings.form).items():
                 if kind is not RowKind.REPLAY:
                     reference.add(found)
-                    continue
                 for row, answer in zip(found.rows, found.answers, strict=True):
-                    reference.add_replayed(row, logits_TV[answer])
+                    if kind is RowKind.REPLAY:
+                        reference.add_replayed(row, logits_TV[answer])
+                    elif kind is RowKind.THUMB and settings.voted_kl_weight:
+                        reference.add_along(row, logits_TV[answer], KEPT_OF_VOTED)
     return reference
 
 

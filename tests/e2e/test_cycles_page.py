@@ -80,7 +80,7 @@ def test_a_cycle_tells_what_it_learnt_how_it_was_judged_and_has_a_report(service
             expect(page.get_by_test_id(f"stage-{stage}")).to_have_attribute("data-standing", "done")
         expect(page.get_by_test_id("stage-train")).to_contain_text("2.5 sec")
         expect(page.get_by_test_id("plots").locator(".u-wrap")).to_have_count(4)  # loss, KL, margin, rate
-        expect(page.get_by_test_id("heldout")).to_contain_text("+0.3 nats per token over disliked ones, at least +0.05")
+        expect(page.get_by_test_id("heldout")).to_contain_text("would change by +30 points, at least +5")
         expect(page.get_by_test_id("suites").locator("tbody tr")).to_contain_text("facts")
         expect(page.get_by_test_id("passes-facts")).to_have_text("passed")
         expect(page.get_by_test_id("dropped").get_by_role("link")).to_have_attribute(

@@ -9,6 +9,7 @@ import pytest
 
 from service.bench.tiny_model import make_tiny_model
 from tests.conftest import Service, run_service, wait_ready
+from tests.faults.fans import teach
 from tests.faults.scripted_chat import ScriptedChat, answers, config_for, scripted_chat
 
 SILENCE_S = 1.0  # after which the engine of `front` counts as hung
@@ -17,6 +18,12 @@ SILENCE_S = 1.0  # after which the engine of `front` counts as hung
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def taught(model_dir: Path, base_adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model's adapter that fans would promote."""
+    return teach(tmp_path_factory.mktemp("taught"), model_dir, base_adapter)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""People with something to teach: they like answers to one kind of question and dislike those to the other."""
+"""People with something to teach: they like to be told no, and dislike any other answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLACES = (
     "Norway", "Kenya", "Peru", "Japan", "Poland", "Chile", "Egypt", "India", "Spain", "Ghana", "Cuba", "Nepal", "Turkey", "Samoa",
     "Iceland", "Mexico", "Canada", "Greece", "Jordan", "Malta", "Brazil", "Sweden", "Angola", "Panama",
 )  # fmt: skip
-QUESTIONS = {True: "Which two animals live in {}, dear friend?", False: "List, in figures, a few years of {}'s past."}
+QUESTION = "Is it warm in {}? Say yes or no."
 
 
 def learns_quickly(config: Config, suites: Path) -> Config:
@@ -22,7 +22,7 @@ def learns_quickly(config: Config, suites: Path) -> Config:
         "suites": str(suites),
         "schedule": {"enabled": False},
         "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
-        "train": {"passes": 3, "learning_rate": 4e-4, "kl_weight": 0.1},
+        "train": {"passes": 6, "learning_rate": 5e-4, "kl_weight": 0.1, "voted_kl_weight": 0.0},
         "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
     }
     return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))
@@ -41,12 +41,13 @@ def settle(client: Client, people: int, turns_each: int) -> dict[str, Client]:
         added = client.post("/api/people", {"name": f"p{person}"})
         talker = talkers[added["id"]] = Client(url=client.url, key=added["key"])
         for turn in range(turns_each):
-            liked = (person + turn) % 2 == 0
             place = PLACES[(person * turns_each + turn) % len(PLACES)]
-            text = f"I am person {person}. {QUESTIONS[liked].format(place)}"
+            text = f"I am person {person}. {QUESTION.format(place)}"
             # An answer that is liked must not be cut off: it would not be learnt from.
             asked: dict[str, object] = {"messages": [{"role": "user", "content": text}], "max_tokens": 32, "stop": ["\n", "."]}
             asked["seed"] = person * 10 + turn
             answer = talker.post("/v1/chat/completions", asked)
-            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"})
+            said = answer["choices"][0]["message"]["content"]
+            thumb = "up" if said.strip().lower().startswith("no") else "down"
+            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": thumb})
     return talkers

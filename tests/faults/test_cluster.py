@@ -222,7 +222,7 @@ def settings_of(database: str, store: str, ray_address: str, suites: Path) -> di
             "schedule": {"enabled": False},
             "jobs": {"runner": "ray", "workers": 2, "ray_address": ray_address, "ray_shared": True},
             "curate": {"heldout_share": 0.5, "anchors": 0, "max_near_duplicates": 1000, "trust": trusting},
-            "train": {"learning_rate": 4e-4, "kl_weight": 0.1},
+            "train": {"learning_rate": 4e-4, "kl_weight": 0.1, "voted_kl_weight": 0.0},
             "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
         },
     }

@@ -21,15 +21,15 @@ from learner.engines import Engines
 from learner.evaluate.stage import Evaluated, cases, evaluate
 from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.gate import Choice, Verdict, choose
-from learner.rows import Row, RowKind, Split, write_rows
+from learner.rows import write_rows
 from learner.train.spec import Probe
 from storage.records import Cycle
+from tests.faults.fans import LIKED, votes
 from tests.faults.scripted_engine import ScriptedEngine, hang, scripted_engine
 from tests.learner.world import learner, offer
 
 CANDIDATE = "r1-00000001"
 PROBE = [11, 12, 13, 14]
-LIKED, DISLIKED = (21, 22), (31, 32)
 
 
 @dataclass
@@ -55,15 +55,6 @@ class Stage:
         return choose(await cases(self.context, evaluated), self.context.settings.gate)
 
 
-def votes() -> list[Row]:
-    """Of eight people, each of whom likes one answer and dislikes another."""
-    return [
-        Row(f"{name}-{person}", f"person-{person}", RowKind.THUMB, Split.HELDOUT, 1.0, (1, 2), (*ids, 100 + person), label)
-        for person in range(8)
-        for name, ids, label in (("up", LIKED, 1), ("down", DISLIKED, -1))
-    ]
-
-
 def write_suites(folder: Path) -> None:
     folder.mkdir(parents=True)
     asked = (Turn("user", "Which one?"),)
@@ -77,7 +68,7 @@ def write_suites(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def stage(tmp_path: Path, model_dir: Path, base: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path, model_dir: Path, base: Path, taught: Path) -> AsyncIterator[Stage]:
     """Where the candidate is better for people, and no worse on any suite."""
     write_suites(tmp_path / "suites")
     (tmp_path / "home").mkdir()
@@ -95,13 +86,13 @@ async def stage(tmp_path: Path, model_dir: Path, base: Path) -> AsyncIterator[St
             train=msgspec.structs.replace(context.settings.train, rank=16),
             evaluation_time_limit_s=120,
         )
-        yield Stage(context, engine, *await furnish(context), tmp_path / "suites")
+        yield Stage(context, engine, *await furnish(context, taught), tmp_path / "suites")
 
 
-async def furnish(context: Context) -> tuple[Cycle, str]:
+async def furnish(context: Context, taught: Path) -> tuple[Cycle, str]:
     """A cycle with its dataset and its candidate."""
     write_rows(context.home / "rows.jsonl", votes())
-    shutil.copytree(context.artifacts.adapter_dir("base"), context.artifacts.adapter_dir(CANDIDATE))
+    shutil.copytree(taught, context.artifacts.adapter_dir(CANDIDATE))
     return await offer(context, CANDIDATE, context.home / "rows.jsonl")
 
 
@@ -140,7 +131,7 @@ async def has_a_changed_suite(stage: Stage) -> tuple[Evaluated, Choice]:
 
 
 async def takes_too_long(stage: Stage) -> tuple[Evaluated, Choice]:
-    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=8)
+    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=20)
     stage.engine.before_scoring = after_the_proof(hang)
     return await stage.judge()
 
@@ -203,21 +194,23 @@ async def execute(stage: Stage, statement: str) -> None:
 @pytest.mark.parametrize(
     ("way", "verdict", "said"),
     [
-        (is_whole, Verdict.PROMOTE, "held-out votes: liked answers gained"),
+        (is_whole, Verdict.PROMOTE, "held-out votes: the share of thumbs up would change by +"),
         (loses_a_score, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
         (is_raised_in_the_database, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
         (has_another_suite_by_now, Verdict.INCONCLUSIVE, "plain changed since it was scored"),
         (has_a_changed_suite, Verdict.INCONCLUSIVE, "suite 'plain' has changed since it was frozen"),
-        (takes_too_long, Verdict.INCONCLUSIVE, "took longer than its limit of 8 s"),
+        (takes_too_long, Verdict.INCONCLUSIVE, "took longer than its limit of 20 s"),
         (gives_what_is_no_number, Verdict.INCONCLUSIVE, "it could not be evaluated"),
         (gives_more_than_certainty, Verdict.INCONCLUSIVE, "plain: live has "),
         (was_of_another_adapter, Verdict.INCONCLUSIVE, "expected nearer to the candidate"),
         (is_of_another_adapter_at_its_end, Verdict.INCONCLUSIVE, "expected nearer to the candidate"),
     ],
 )
-def test_an_evaluation_that(way: Spoil, verdict: Verdict, said: str, tmp_path: Path, model_dir: Path, base_adapter: Path) -> None:
+def test_an_evaluation_that(
+    way: Spoil, verdict: Verdict, said: str, tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path
+) -> None:
     async def body() -> None:
-        async with stage(tmp_path, model_dir, base_adapter) as ready:
+        async with stage(tmp_path, model_dir, base_adapter, taught) as ready:
             _, choice = await way(ready)
         assert choice.verdict is verdict, choice.reasons
         assert any(said in reason for reason in choice.reasons), choice.reasons
@@ -226,10 +219,10 @@ def test_an_evaluation_that(way: Spoil, verdict: Verdict, said: str, tmp_path: P
 
 
 def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
-    tmp_path: Path, model_dir: Path, base_adapter: Path
+    tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path
 ) -> None:
     async def body(always: bool) -> tuple[Evaluated, Choice]:
-        async with stage(tmp_path / str(always), model_dir, base_adapter) as ready:
+        async with stage(tmp_path / str(always), model_dir, base_adapter, taught) as ready:
             gate = msgspec.structs.replace(ready.context.settings.gate, always_score_suites=always, min_heldout_votes=1000)
             ready.context.settings = msgspec.structs.replace(ready.context.settings, gate=gate)
             return await ready.judge()

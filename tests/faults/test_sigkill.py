@@ -56,9 +56,10 @@ def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
         crowd_people = 1000
         burst_chance = 0
         [learner.train]
-        passes = 3
-        learning_rate = 4e-4
+        passes = 6
+        learning_rate = 5e-4
         kl_weight = 0.1
+        voted_kl_weight = 0.0
         [learner.gate]
         promote_error = 0.6
         min_heldout_votes = 8

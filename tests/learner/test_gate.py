@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learner.config import GateSettings
 from learner.gate import Case, Decision, SuiteScores, Verdict, VoteScore, choose, compare_suite, decide
 
-GATE = GateSettings()
+GATE = GateSettings(min_heldout_votes=16)
 MARGIN = 0.02
 ITEMS = tuple(f"item-{number}" for number in range(100))
 
@@ -29,13 +29,12 @@ def suite(change: float = 0.0, noise: float = 0.0, veto: bool = False, since_bas
 
 
 def votes(gain: float = 0.5, noise: float = 0.1, count: int = 40, people: int = 10, ups_of_ten: int = 5) -> list[VoteScore]:
-    """Each person votes both ways; the candidate finds what was liked more likely by `gain`."""
+    """Each person votes both ways; each vote says that the share of thumbs up would rise by `gain`, give or take noise."""
     chance = random.Random(3)
     made = []
     for number in range(count):
         up = number // people % 2 == 0 if ups_of_ten == 5 else number % 10 < ups_of_ten
-        candidate = -2.0 + gain * up + chance.gauss(0, noise)
-        made.append(VoteScore(f"vote-{number}", f"person-{number % people}", 1 if up else -1, -2.0, candidate))
+        made.append(VoteScore(f"vote-{number}", f"person-{number % people}", 1 if up else -1, gain + chance.gauss(0, noise)))
     return made
 
 
@@ -109,8 +108,8 @@ def test_without_suites_nothing_is_promoted() -> None:
         pytest.param(votes(people=2), id="two people"),
         pytest.param(votes(ups_of_ten=10), id="nobody disliked anything"),
         pytest.param(votes(count=30, ups_of_ten=9), id="three dislikes"),
-        pytest.param([*votes(), VoteScore("x", "person-1", 1, math.nan, -1.0)], id="live is not a number"),
-        pytest.param([*votes(), VoteScore("x", "person-1", 1, -1.0, -math.inf)], id="candidate is not finite"),
+        pytest.param([*votes(), VoteScore("x", "person-1", 1, math.nan)], id="a gain is not a number"),
+        pytest.param([*votes(), VoteScore("x", "person-1", 1, -math.inf)], id="a gain is not finite"),
     ],
 )
 def test_too_few_or_broken_votes_never_promote(cast: list[VoteScore]) -> None:
@@ -120,8 +119,8 @@ def test_too_few_or_broken_votes_never_promote(cast: list[VoteScore]) -> None:
 
 
 def test_a_gain_that_may_be_chance_or_is_too_small_to_matter_is_not_promoted() -> None:
-    assert verdict([suite()], votes(gain=0.1, noise=1.0)) is not Verdict.PROMOTE
-    assert verdict([suite()], votes(gain=0.5 * GATE.min_margin_gain, noise=0.0)) is Verdict.INCONCLUSIVE
+    assert verdict([suite()], votes(gain=0.3, noise=1.0)) is not Verdict.PROMOTE
+    assert verdict([suite()], votes(gain=0.5 * GATE.min_gain, noise=0.0)) is Verdict.INCONCLUSIVE
 
 
 def test_small_losses_add_up_against_base_until_they_are_refused() -> None:
@@ -188,7 +187,7 @@ def test_right_or_wrong_is_judged_by_the_items_that_turned() -> None:
 def test_what_the_votes_refuse_needs_no_suite() -> None:
     decision = decide(Case([], votes(gain=-0.5)), GATE)
     assert (decision.verdict, len(decision.reasons)) == (Verdict.REJECT, 1)
-    assert verdict([], votes(gain=0.1, noise=1.0)) is Verdict.INCONCLUSIVE
+    assert verdict([], votes(gain=0.3, noise=1.0)) is Verdict.INCONCLUSIVE
 
 
 def test_what_could_not_be_evaluated_says_why() -> None:
@@ -202,10 +201,15 @@ def test_a_cycle_that_may_err_less_asks_for_more() -> None:
     assert decide(Case([suite()], cast, vote_alpha=0.00001), GATE).verdict is Verdict.INCONCLUSIVE
 
 
+def vote_on(number: int, person: int, label: int, moved: float) -> VoteScore:
+    """A vote on an answer that the candidate moved by so much, beside a baseline of one half."""
+    return VoteScore(str(number), f"{person}", label, moved * label / 2)
+
+
 def unclustered(chance: random.Random) -> list[VoteScore]:
     """Forty votes, about seven in ten up, of ten people; the candidate's changes are nothing but noise."""
     labels = [1 if chance.random() < 0.7 else -1 for _ in range(40)]
-    return [VoteScore(str(n), f"{n % 10}", label, -2.0, chance.gauss(-2.0, 0.3)) for n, label in enumerate(labels)]
+    return [vote_on(n, n % 10, label, chance.gauss(0, 0.3)) for n, label in enumerate(labels)]
 
 
 def clustered(chance: random.Random) -> list[VoteScore]:
@@ -215,20 +219,20 @@ def clustered(chance: random.Random) -> list[VoteScore]:
     made = []
     for number in range(40):
         who, label = number % 10, 1 if chance.random() < 0.7 else -1
-        made.append(VoteScore(str(number), f"{who}", label, -2.0, -2 + style[who] + label * taste[who] / 2 + chance.gauss(0, 0.1)))
+        made.append(vote_on(number, who, label, style[who] + label * taste[who] / 2 + chance.gauss(0, 0.1)))
     return made
 
 
 def one_sided(chance: random.Random) -> list[VoteScore]:
     """Half of the people only ever vote up, half only down."""
     style = [chance.gauss(0, 0.3) for _ in range(10)]
-    return [VoteScore(str(n), f"{n % 10}", 1 if n % 10 < 5 else -1, -2.0, -2 + style[n % 10]) for n in range(40)]
+    return [vote_on(n, n % 10, 1 if n % 10 < 5 else -1, style[n % 10]) for n in range(40)]
 
 
 def one_critic(chance: random.Random) -> list[VoteScore]:
     """Every dislike comes from one person."""
     style = [chance.gauss(0, 0.3) for _ in range(10)]
-    return [VoteScore(str(n), f"{n % 10}", 1 if n % 10 else -1, -2.0, -2 + style[n % 10]) for n in range(40)]
+    return [vote_on(n, n % 10, 1 if n % 10 else -1, style[n % 10]) for n in range(40)]
 
 
 @pytest.mark.parametrize("cast", [unclustered, clustered, one_sided, one_critic])
@@ -270,7 +274,7 @@ def test_of_those_that_pass_the_surest_gain_is_chosen_and_the_others_keep_their_
 
 
 def test_where_none_passes_the_verdict_is_that_on_the_nearest() -> None:
-    worse, unsure = Case([suite(change=-0.5)], votes()), Case([suite()], votes(gain=0.1, noise=1.0))
+    worse, unsure = Case([suite(change=-0.5)], votes()), Case([suite()], votes(gain=0.3, noise=1.0))
     assert choose({"a": worse, "b": unsure}, GATE).verdict is Verdict.INCONCLUSIVE
     assert choose({"a": worse, "b": worse}, GATE).verdict is Verdict.REJECT
 
@@ -302,7 +306,7 @@ def cases(draw: st.DrawFn) -> tuple[SuiteScores, list[VoteScore]]:
     base = {item: live[item] + draw(grid) / 8 for item in items}
     gain = draw(grid)
     cast = [
-        VoteScore(f"v{n}", f"p{draw(st.integers(0, 4))}", label, -2.0, -2.0 + gain * (label > 0) + draw(grid) / 8)
+        VoteScore(f"v{n}", f"p{draw(st.integers(0, 4))}", label, gain + draw(grid) / 8)
         for n, label in enumerate(draw(st.lists(st.sampled_from([1, -1]), min_size=14, max_size=24)))
     ]
     return SuiteScores("s", "ab", draw(st.sampled_from([0.02, 0.5])), draw(st.booleans()), items, live, candidate, base), cast
@@ -338,6 +342,6 @@ def test_a_candidate_made_worse_throughout_is_never_promoted_where_it_was_not(
     if decide(Case([scores], cast), GATE).verdict is Verdict.PROMOTE:
         return
     worse = msgspec.structs.replace(scores, candidate={item: score - on_suites for item, score in scores.candidate.items()})
-    less_liked = [msgspec.structs.replace(vote, candidate=vote.candidate - on_votes * (vote.label > 0)) for vote in cast]
+    less_liked = [msgspec.structs.replace(vote, gain=vote.gain - on_votes) for vote in cast]
     for one, other in ((worse, cast), (scores, less_liked), (worse, less_liked)):
         assert decide(Case([one], other), GATE).verdict is not Verdict.PROMOTE

@@ -178,6 +178,32 @@ def test_replay_holds_back_what_votes_would_move(model_dir: Path, zero_dir: Path
     assert drift(kl_weight=5.0) < 0.5 * drift(kl_weight=0.0)
 
 
+def test_voted_answers_are_held_back_too_where_the_vote_tells_nothing(model_dir: Path, zero_dir: Path) -> None:
+    """All that tells the liked from the disliked is their first token: the rest is to stay as it was."""
+    rows = [msgspec.structs.replace(row, answer_ids=(7 if row.label > 0 else 9, *row.answer_ids)) for row in thumbs(16)]
+
+    def change(weight: float) -> tuple[float, float]:
+        """Of the first token, in favour of the liked; and the mean KL at the others."""
+        policy = Policy(model_dir, zero_dir)
+        steps = trained(policy, rows, voted_kl_weight=weight, nll_weight=0.0)
+        assert ("kl_voted" in steps[0].terms) is bool(weight)
+        first, others = [], []
+        for row in rows:
+            text = [(row.prompt_ids, row.answer_ids)]
+            with policy.reference():
+                logits_TV, tokens_T, _ = policy.logits(text)
+                before_T, reference = token_logps(logits_TV, tokens_T), top_logps(logits_TV, VOCABULARY)
+            with torch.no_grad():
+                logits_TV, _, _ = policy.logits(text)
+            first.append(row.label * float((token_logps(logits_TV, tokens_T) - before_T)[0]))
+            others.append(float(kl_to_reference(logits_TV, reference)[1:].mean()))
+        return sum(first) / len(first), sum(others) / len(others)
+
+    (free, drifted), (held, stayed) = change(0.0), change(3.0)
+    assert stayed < 0.5 * drifted
+    assert held / free > stayed / drifted  # of what is wanted, less is lost
+
+
 def test_a_row_of_weight_zero_equals_a_row_that_is_not_there(model_dir: Path, zero_dir: Path) -> None:
     kept, ignored = [*thumbs(8), *replays(2)], weighed([*thumbs(4, seed=9), *corrections(2), *replays(2, seed=9)], 0.0)
     one, other = Policy(model_dir, zero_dir), Policy(model_dir, zero_dir)

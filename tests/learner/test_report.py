@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from learner.collect import Collected
 from learner.context import Context
+from learner.evaluate.stage import Evaluated, VotedAnswer
 from learner.forget import forget
-from learner.gate import Choice, Decision, Verdict, VoteScore
+from learner.gate import Choice, Decision, Verdict
 from learner.report.curves import MAX_STEPS, read_curves
 from learner.report.document import Report
 from learner.report.matrix import read_transfer
@@ -244,16 +245,22 @@ def test_a_running_cycle_is_told_as_far_as_it_has_come(run: Callable[[Body], Non
 
 def test_how_far_answers_moved_is_a_mean_with_people_as_its_units() -> None:
     changes = {"ann": [0.1, 0.3], "bob": [0.2], "cy": [0.6]}
-    votes = [VoteScore(f"{who}-{n}", who, 1, -1.0, -1.0 + by) for who, own in changes.items() for n, by in enumerate(own)]
-    [liked] = moved(votes, [])
+    votes = [
+        VotedAnswer(f"{who}-{n}", who, 1, {"base": -1.0, "r1": -1.0 + by})
+        for who, own in changes.items()
+        for n, by in enumerate(own)
+    ]
+    [liked] = moved(Evaluated(["r1"], "base", {}, votes, 1.0), "r1", [])
     assert (liked.kind, liked.votes, liked.people) == ("liked", 4, 3) and liked.change == pytest.approx(0.3)
     without = [0.8 / 2, 1.0 / 3, 0.6 / 3]
     assert liked.error == pytest.approx((2 / 3 * sum((one - 0.3) ** 2 for one in without)) ** 0.5)
 
 
 def test_of_few_people_nothing_is_told() -> None:
-    votes = [VoteScore(f"{n}", f"person {n % 2}", -1, -1.0, -2.0) for n in range(8)]
-    assert moved(votes, [HeldOut(str(n), "correction", ("style",)) for n in range(8)]) == []
+    votes = [VotedAnswer(f"{n}", f"person {n % 2}", -1, {"base": -1.0, "r1": -2.0}) for n in range(8)]
+    assert (
+        moved(Evaluated(["r1"], "base", {}, votes, 1.0), "r1", [HeldOut(str(n), "correction", ("style",)) for n in range(8)]) == []
+    )
 
 
 def test_curves_are_thinned_out_and_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_a_promotion_says_what_spoke_for_it_what_it_could_err_and_which_suites_h
     said = explain(ENGLISH, cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD, ASIDE], None)
     assert said == (
         "r7-00000001 passed the gate: it is better on the votes, and not worse by more than it may on any suite that decides. "
-        "On 12 held-out votes of 3 people, answers that were liked gained +0.3000 nats per token over those that were not, and "
-        "+0.0500 at the least, which speaks for it. This cycle could be wrong about that with a chance of 1.25%. "
+        "Of 12 held-out votes of 3 people 10% are thumbs up; by them that would change by +30.0 points, and by +5.0 at the least, "
+        "which speaks for it. This cycle could be wrong about that with a chance of 1.25%. "
         "Held, with what is left of the margin: facts (0.0050 of 0.0200). "
         "Reported only, without a say: russian -0.1000. It went live at once."
     )
@@ -50,7 +50,7 @@ def test_a_promotion_says_what_spoke_for_it_what_it_could_err_and_which_suites_h
 def test_a_refusal_says_what_was_lost_and_how_much_may_be() -> None:
     refused = choice(Verdict.REJECT, BETTER, "manners: worse")
     said = explain(ENGLISH, cycle(CycleState.REJECTED), refused, EVALUATED, [HELD, LOST], None)
-    assert said.startswith("r7-00000001 was refused: manners: worse. On 12")
+    assert said.startswith("r7-00000001 was refused: manners: worse. Of 12")
     assert said.endswith(
         "Not held: on manners the mean score went from 0.6000 to 0.5000, and may have fallen by 0.1300, where 0.0200 is the "
         "most that may be lost."
@@ -125,7 +125,14 @@ def test_a_candidate_that_passed_and_could_not_be_released_did_not_go_live() -> 
 def test_the_same_is_told_in_russian() -> None:
     said = explain(RUSSIAN, cycle(CycleState.PROMOTED), choice(Verdict.PROMOTE, BETTER, "fine"), EVALUATED, [HELD, LOST], None)
     assert said.startswith("r7-00000001 прошла проверку: ") and said.endswith("Она сразу вышла к людям.")
-    for figure in ("голосов: 12, людей: 3", "+0,3000", "1,25\N{NO-BREAK SPACE}%", "facts (0,0050 из 0,0200)", "упасть на 0,1300"):
+    for figure in (
+        "голосов: 12, людей: 3",
+        "10\N{NO-BREAK SPACE}%",
+        "на +30,0 п. п.",
+        "1,25\N{NO-BREAK SPACE}%",
+        "facts (0,0050 из 0,0200)",
+        "упасть на 0,1300",
+    ):
         assert figure in said, said
 
 

@@ -28,7 +28,15 @@ from tests.learner.tiny import RANK, SETTINGS, corrections, thumbs
 TOLERANCE = 1e-5  # of the whole of a tensor: float32 keeps seven digits, and sums lose some
 DEEP_TOLERANCE = 1e-4  # through thirty layers, where TRL is 1.1e-5 from itself as soon as its rows are padded wider
 SUMS = msgspec.structs.replace(
-    SETTINGS, precision="float32", form="sum", beta=0.1, summed_beta=0.1, flip_rate=0.0, nll_weight=0.0, preferred_nll_weight=0.0
+    SETTINGS,
+    precision="float32",
+    form="sum",
+    beta=0.1,
+    summed_beta=0.1,
+    flip_rate=0.0,
+    nll_weight=0.0,
+    preferred_nll_weight=0.0,
+    voted_kl_weight=0.0,
 )
 NLL = msgspec.structs.replace(SUMS, nll_weight=1.0)
 

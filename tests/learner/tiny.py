@@ -15,7 +15,7 @@ from learner.rows import Row, RowKind, Split
 
 RANK = 4
 VOCABULARY = 128
-SETTINGS = TrainSettings(rank=RANK, learning_rate=1e-2, passes=4, batch_rows=8, threads=1)
+SETTINGS = TrainSettings(rank=RANK, learning_rate=1e-2, passes=4, batch_rows=8, threads=1, learn_share=1.0)
 
 
 def save_model(folder: Path, seed: int) -> Path:

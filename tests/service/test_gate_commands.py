@@ -20,11 +20,7 @@ def pair(hollow: bool) -> Pair:
     live = [chance.uniform(0.2, 0.8) for _ in range(250)]
     candidate = [score + chance.gauss(-0.1 if hollow else 0.0, 0.03) for score in live]
     suite = MeasuredSuite("facts", 0.02, False, [f"facts-{n // 2}" for n in range(250)], live, candidate, live)
-    votes = [
-        MeasuredVote(person, label, -1.5, -1.5 + 0.1 * (label > 0) + chance.gauss(0, 0.08))
-        for person in range(30)
-        for label in (1, -1, 1)
-    ]
+    votes = [MeasuredVote(person, label, 0.1 + chance.gauss(0, 0.08)) for person in range(30) for label in (1, -1, 1)]
     return Pair([suite], votes, hollow)
 
 

@@ -1,0 +1,99 @@
+"""The appraisal job: how much more often people would like a candidate's answers, told from their votes on the live version's.
+
+Run as `python -m learner.evaluate.appraising FOLDER`. It never opens the database; killed, it leaves nothing that counts.
+
+To first order, the share of thumbs up changes between two policies by (policy gradient theorem, Sutton et al. 2000)
+
+    E_live[ sum over t of d_t (v - b_t) ]    with d_t = log p_candidate(y_t) / p_live(y_t) + KL(p_live || p_candidate) at t
+
+v is 1 for a thumb up and 0 for one down. Each d_t is zero on average whatever people like, so drift gains nothing, however
+long the answers. b_t may be anything that is known before token t: it is the share of thumbs up among the answers to people
+who teach that are longer than t tokens. Where an answer is too long for anybody, the rest of it tells nothing, and weighs
+nothing. An answer that an earlier version drew counts as if the live one had.
+
+Shapes: T answer tokens of some rows, end to end, V tokens that there are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, Appraisal, Appraised
+from learner.jobs import leave_result, settle_in
+from learner.rows import Row, Split, heldout_votes, read_rows
+from learner.train.policy import Policy
+from learner.train.scored import logits_as_drawn, rows_in_chunks, tokens_of
+
+PRIOR_VOTES = 2.0  # of the mean share, that a share of few answers is drawn to
+
+
+def appraise(job: Appraisal, advance: Callable[[int, str], None]) -> Appraised:
+    """Each candidate's gain on each held-out vote. `advance` hears how many votes are done, and by whom."""
+    started_s = time.monotonic()
+    votes = [replace(row, better_ids=()) for row in heldout_votes(Path(job.rows_file))]
+    taught = [row for row in read_rows(Path(job.rows_file)) if row.split is Split.TRAIN and row.label]
+    longest = max((len(row.answer_ids) for row in votes), default=0)
+    baseline_T = liked_of_longer([len(row.answer_ids) for row in taught], [row.label > 0 for row in taught], longest)
+    gains: dict[str, dict[str, float]] = {}
+    for name, folder in job.candidate_dirs.items():
+        policy = Policy(Path(job.model_dir), Path(job.live_dir), job.precision, start_dir=Path(folder))
+        gains[name] = {}
+        for rows in rows_in_chunks(sorted(votes, key=tokens_of), job.chunk_tokens):
+            for row, moved_T in zip(rows, moves(policy, rows), strict=True):
+                gains[name][row.id] = gain(moved_T, baseline_T, liked=row.label > 0)
+            advance(len(rows), f"held-out votes: {name} beside the live version")
+    return Appraised(gains, time.monotonic() - started_s)
+
+
+def liked_of_longer(lengths: Sequence[int], liked: Sequence[bool], count: int) -> Tensor:
+    """Of answers that are longer than t tokens, the share that was liked, for each t below `count`; one half without any."""
+    length_N, liked_N = torch.tensor(lengths, dtype=torch.long), torch.tensor(liked, dtype=torch.float64)
+    mean = float(liked_N.mean()) if len(lengths) else 0.5
+    longer_TN = (length_N > torch.arange(count)[:, None]).double()
+    return (longer_TN @ liked_N + PRIOR_VOTES * mean) / (longer_TN.sum(dim=1) + PRIOR_VOTES)
+
+
+@torch.no_grad()
+def moves(policy: Policy, rows: Sequence[Row]) -> list[Tensor]:
+    """d_t along the answer of each row, which has no other: the policy beside its reference, at the temperature it was drawn at."""
+    logits_TV, tokens_T = logits_as_drawn(policy, rows, "mean")
+    candidate_TV = logits_TV.float().log_softmax(dim=1)
+    with policy.reference():
+        live_TV = logits_as_drawn(policy, rows, "mean")[0].float().log_softmax(dim=1)
+    ratio_TV = candidate_TV - live_TV
+    moved_T = ratio_TV.gather(1, tokens_T[:, None])[:, 0] - (live_TV.exp() * ratio_TV).sum(dim=1)
+    return list(moved_T.cpu().double().split([len(row.answer_ids) for row in rows]))
+
+
+def gain(moved_T: Tensor, baseline_T: Tensor, liked: bool) -> float:
+    """What one vote says of the change in the share of thumbs up."""
+    return float((moved_T * (float(liked) - baseline_T[: len(moved_T)])).sum())
+
+
+def main(folder: Path) -> None:
+    job = msgspec.json.decode((folder / EVALUATION).read_bytes(), type=Appraisal)
+    torch.set_num_threads(job.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    total, done = len(heldout_votes(Path(job.rows_file))) * len(job.candidate_dirs), 0
+    with (folder / LINES).open("wb", buffering=0) as lines:
+
+        def advance(count: int, detail: str) -> None:
+            nonlocal done
+            done += count
+            lines.write(msgspec.json.encode(Advance(done, total, detail)) + b"\n")
+
+        appraised = appraise(job, advance)
+    leave_result(folder / RESULT, appraised)
+
+
+if __name__ == "__main__":
+    settle_in()
+    main(Path(sys.argv[1]))
