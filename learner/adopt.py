@@ -114,8 +114,7 @@ async def _select(connection: AsyncConnection, name: str) -> tuple[Adapter, Data
 
 async def _prove(context: Context, live: str, adapter: Adapter) -> list[Probe]:
     """Texts under the live version and under this adapter, by a job of its own."""
-    parent = await context.database.read(lambda connection: release.find_adapter(connection, live))
-    parent_dir, candidate_dir = await release.fetch(context, parent), await release.fetch(context, adapter)
+    parent_dir, candidate_dir = await release.folder_of(context, live), await release.fetch(context, adapter)
     settings, folder = context.settings.train, context.artifacts.temporary_dir()
     try:
         texts = [context.tokens.text(text) for text in TEXTS]

@@ -67,6 +67,11 @@ async def fetch(context: Context, adapter: Adapter) -> Path:
         raise AdapterError(str(error)) from error
 
 
+async def folder_of(context: Context, name: str) -> Path:
+    """The folder of the adapter of this name, as `fetch` has it. Raises `StageError` where there is none, and `AdapterError`."""
+    return await fetch(context, await context.database.read(lambda connection: find_adapter(connection, name)))
+
+
 async def prove(context: Context, name: str, probes: Sequence[Probe]) -> str:
     """Shows by log-probs that every engine serves this very adapter; gives the proof of the one furthest off, in words.
 

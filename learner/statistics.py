@@ -45,29 +45,15 @@ class Estimate(Struct, frozen=True):
 
 def estimate_mean(values: Sequence[float], groups: Sequence[str]) -> Estimate:
     """The mean of the values, each of which belongs to a group."""
-    number_N, count = _number(groups)
-    sum_G, size_G = _sums(values, number_N, count)
-    mean = math.fsum(values) / len(values)
+    known = {name: number for number, name in enumerate(sorted(set(groups)))}
+    mean, count = math.fsum(values) / len(values), len(known)
     if count < 2:
         return Estimate(mean, 0.0, count)
-    return _jackknife(mean, (sum_G.sum() - sum_G) / (size_G.sum() - size_G))
-
-
-def _number(groups: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-    known = {name: number for number, name in enumerate(sorted(set(groups)))}
-    return np.array([known[name] for name in groups], np.int64), len(known)
-
-
-def _sums(values: Sequence[float] | Floats, number_N: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
-    sum_G: Floats = np.bincount(number_N, weights=np.asarray(values, float), minlength=count).astype(float)
-    size_G: Floats = np.bincount(number_N, minlength=count).astype(float)
-    return sum_G, size_G
-
-
-def _jackknife(value: float, without_G: Floats) -> Estimate:
-    count = len(without_G)
-    variance = (count - 1) / count * math.fsum((without_G - value) ** 2)
-    return Estimate(value, math.sqrt(variance), count)
+    number_N = np.array([known[name] for name in groups], np.int64)
+    sum_G, size_G = np.bincount(number_N, weights=np.asarray(values, float)), np.bincount(number_N)
+    without_G = (sum_G.sum() - sum_G) / (size_G.sum() - size_G)
+    variance = (count - 1) / count * math.fsum((without_G - mean) ** 2)
+    return Estimate(mean, math.sqrt(variance), count)
 
 
 def reject_holm(p_values: Mapping[Name, float], alpha: float) -> set[Name]:

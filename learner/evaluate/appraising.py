@@ -16,7 +16,6 @@ Shapes: T answer tokens of some rows, end to end, V tokens that there are.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,9 +26,10 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, Appraisal, Appraised
+from learner.evaluate.spec import EVALUATION, RESULT, Appraisal, Appraised, telling
 from learner.jobs import leave_result, settle_in
 from learner.rows import Row, Split, heldout_votes, read_rows
+from learner.train.place import use_threads
 from learner.train.policy import Policy
 from learner.train.scored import logits_as_drawn, rows_in_chunks, tokens_of
 
@@ -81,15 +81,9 @@ def gain(moved_T: Tensor, baseline_T: Tensor, liked: bool) -> float:
 
 def main(folder: Path) -> None:
     job = msgspec.json.decode((folder / EVALUATION).read_bytes(), type=Appraisal)
-    torch.set_num_threads(job.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-    total, done = len(heldout_votes(Path(job.rows_file))) * len(job.candidate_dirs), 0
-    with (folder / LINES).open("wb", buffering=0) as lines:
-
-        def advance(count: int, detail: str) -> None:
-            nonlocal done
-            done += count
-            lines.write(msgspec.json.encode(Advance(done, total, detail)) + b"\n")
-
+    use_threads(job.threads)
+    total = len(heldout_votes(Path(job.rows_file))) * len(job.candidate_dirs)
+    with telling(folder, total) as advance:
         appraised = appraise(job, advance)
     leave_result(folder / RESULT, appraised)
 

@@ -20,7 +20,7 @@ from learner.engines import Engines
 from learner.evaluate.judge import Judge, JudgeError
 from learner.evaluate.judged import pin_judge
 from learner.evaluate.score import answer_mean, score_suite
-from learner.evaluate.spec import EVALUATION, LINES, RESULT, Advance, EvaluationJob, EvaluationResult
+from learner.evaluate.spec import EVALUATION, RESULT, EvaluationJob, EvaluationResult, telling
 from learner.evaluate.suite import Suite, load_suites
 from learner.jobs import leave_result, settle_in
 from learner.rows import Row, heldout_votes
@@ -72,14 +72,7 @@ def main(folder: Path) -> None:
     suites = {suite.name: suite for suite in pin_judge(load_suites(*map(Path, job.suites_dirs)), job.judge)}
     rows = heldout_votes(Path(job.rows_file)) if job.rows_file else []
     total = sum(len(suites[name].items) for names in job.suites.values() for name in names) + len(rows) * len(job.vote_models)
-    done = 0
-    with (folder / LINES).open("wb", buffering=0) as lines:
-
-        def advance(count: int, detail: str) -> None:
-            nonlocal done
-            done += count
-            lines.write(msgspec.json.encode(Advance(done, total, detail)) + b"\n")
-
+    with telling(folder, total) as advance:
         result = asyncio.run(evaluate(job, suites, rows, advance))
     leave_result(folder / RESULT, result)
 

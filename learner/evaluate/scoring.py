@@ -62,10 +62,10 @@ async def score_missing(
 async def appraise(context: Context, folder: Path, rows_file: Path, live: str, candidates: Sequence[str]) -> Appraised:
     """Has the held-out votes tell how much more often people would like each candidate's answers than the live version's.
 
-    Raises `JobError` when it could not be told of all, `AdapterError` for damaged files.
+    Raises `JobError` when it could not be told of all, `StageError` for an unknown version, `AdapterError` for damaged files.
     """
     async with context.evaluating:
-        live_dir, *candidate_dirs = [str(await _folder_of(context, name)) for name in (live, *candidates)]
+        live_dir, *candidate_dirs = [str(await release.folder_of(context, name)) for name in (live, *candidates)]
         settings = context.settings.train
         job = Appraisal(
             model_dir=str(context.model_dir),
@@ -77,10 +77,6 @@ async def appraise(context: Context, folder: Path, rows_file: Path, live: str, c
             chunk_tokens=settings.chunk_tokens,
         )
         return await _run(context, "learner.evaluate.appraising", folder, job, Appraised)
-
-
-async def _folder_of(context: Context, name: str) -> Path:
-    return await release.fetch(context, await context.database.read(lambda connection: release.find_adapter(connection, name)))
 
 
 async def _run(context: Context, module: str, folder: Path, job: msgspec.Struct, left: type[Left]) -> Left:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
 from msgspec import Struct
 
 from learner.config import JudgeSettings
@@ -48,6 +53,20 @@ class Advance(Struct, frozen=True):
     done: int
     total: int
     detail: str
+
+
+@contextmanager
+def telling(folder: Path, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Inside, what is to be called with the number of items that have just been done, and what they were."""
+    done = 0
+    with (folder / LINES).open("wb", buffering=0) as lines:
+
+        def advance(count: int, detail: str) -> None:
+            nonlocal done
+            done += count
+            lines.write(msgspec.json.encode(Advance(done, total, detail)) + b"\n")
+
+        yield advance
 
 
 class EvaluationResult(Struct, frozen=True):

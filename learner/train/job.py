@@ -7,7 +7,6 @@ for nothing: the adapter is written under another name and renamed, and `result.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 import time
@@ -27,6 +26,7 @@ from learner.train import trackers
 from learner.train.methods import MAKES_NO_ADAPTER, load_method
 from learner.train.objective import token_logps
 from learner.train.parallel import Ranks, find_device, join_ranks
+from learner.train.place import use_threads
 from learner.train.policy import Policy
 from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Diverged, Job, Probe, Result, Step, Work
 
@@ -44,7 +44,7 @@ def run(folder: Path) -> Result:
     if ranks.leads:
         shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of an earlier try, which does not count
     torch.manual_seed(job.settings.seed)
-    torch.set_num_threads(job.settings.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    use_threads(job.settings.threads)
     policy = load_policy(job)
     if find_device().type == "cuda":
         torch.set_default_device(find_device())  # what lessons make of rows is then where the model is

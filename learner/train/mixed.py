@@ -121,7 +121,7 @@ class MixedLesson:
         loss_R = vote_R + settings.nll_weight * nll_R
         if not settings.voted_kl_weight:
             return loss_R
-        kl_R = self._kl(found, logits_TV)
+        kl_R = self._kl(found, logits_TV[found.positions()[0]])
         terms.add("kl_voted", kl_R)
         return loss_R + settings.voted_kl_weight * kl_R
 
@@ -150,18 +150,18 @@ class MixedLesson:
         return loss_R
 
     def _replay(self, found: Scored, logits_TV: Tensor, terms: Terms) -> Tensor:
-        kl_R = self._kl(found, logits_TV)
+        replayed_TV = logits_TV[found.positions()[0]]
+        kl_R = self._kl(found, replayed_TV)
         terms.add("kl", kl_R)
-        ending, before = self.reference.ending(found.rows, logits_TV[found.positions()[0]].detach())
+        ending, before = self.reference.ending(found.rows, replayed_TV.detach())
         terms.add("ending", ending)
         terms.add("ending_before", before)
         return self.settings.kl_weight * kl_R
 
     def _kl(self, found: Scored, logits_TV: Tensor) -> Tensor:
-        """From the parent's distribution at each position of the rows' answers, averaged over a row, (R,)."""
-        at_T, rows_T = found.positions()
-        kl_T = objective.kl_to_reference(logits_TV[at_T], self.reference.distributions(found.rows))
-        return objective.row_means(kl_T, rows_T, len(found.rows))
+        """From the parent along the rows' answers, whose logits these are: the mean over each row's positions, (R,)."""
+        kl_T = objective.kl_to_reference(logits_TV, self.reference.distributions(found.rows))
+        return objective.row_means(kl_T, found.positions()[1], len(found.rows))
 
     @torch.no_grad()
     def _z0(self, batch: Sequence[Row]) -> float:

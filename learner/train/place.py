@@ -8,6 +8,7 @@ that is shared out, not work.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -25,6 +26,11 @@ def find_dtype(precision: Precision) -> torch.dtype:
     if find_device().type == "cuda" and precision == "auto":
         return torch.bfloat16
     return torch.bfloat16 if resolve(precision) == "bfloat16" else torch.float32
+
+
+def use_threads(threads: int | None) -> None:
+    """Has torch compute with so many threads; unset, with as many as its process was given, or else cores that it may use."""
+    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
 
 
 def place(model: PeftModel, spread: bool = False) -> torch.device:

@@ -5,7 +5,6 @@ Run as `python -m learner.train.proving FOLDER`. For adapters that were not trai
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 
 from learner.jobs import leave_result, settle_in
 from learner.train.objective import token_logps
+from learner.train.place import use_threads
 from learner.train.policy import Policy
 from learner.train.spec import JOB, RESULT, Probe, Proved, Proving
 
@@ -21,7 +21,7 @@ from learner.train.spec import JOB, RESULT, Probe, Proved, Proving
 def run(folder: Path) -> Proved:
     """Leaves a probe for each text."""
     job = msgspec.json.decode((folder / JOB).read_bytes(), type=Proving)
-    torch.set_num_threads(job.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    use_threads(job.threads)
     parent, candidate = (_logps(job, Path(adapter)) for adapter in (job.parent_dir, job.candidate_dir))
     proved = Proved([Probe(*of_text) for of_text in zip(job.texts, parent, candidate, strict=True)])
     leave_result(folder / RESULT, proved)

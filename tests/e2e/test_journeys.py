@@ -95,7 +95,7 @@ def test_an_operator_has_a_version_made_judges_it_and_moves_people_to_it_and_bac
         settle(Client(url=service.url, key=service.key), PEOPLE, TURNS_EACH)
         with console_at(service, "/console") as page:
             page.get_by_test_id("dry-run").click()
-            expect(page.get_by_test_id("preview")).to_contain_text(str(PEOPLE * TURNS_EACH))  # answers that are looked at
+            expect(page.get_by_test_id("preview")).to_contain_text(f"answers looked at{PEOPLE * TURNS_EACH}")
             page.get_by_test_id("start-confirm").click()
             page.goto(f"{service.url}/console/cycles/1")
             expect(page.get_by_test_id("stage-train")).to_have_attribute("data-standing", "running", timeout=CYCLE_MS)
