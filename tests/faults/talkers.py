@@ -13,7 +13,16 @@ PLACES = (
     "Norway", "Kenya", "Peru", "Japan", "Poland", "Chile", "Egypt", "India", "Spain", "Ghana", "Cuba", "Nepal", "Turkey", "Samoa",
     "Iceland", "Mexico", "Canada", "Greece", "Jordan", "Malta", "Brazil", "Sweden", "Angola", "Panama",
 )  # fmt: skip
-QUESTION = "Is it warm in {}? Say yes or no."
+
+
+def question(person: int, turn: int, turns_each: int) -> str:
+    """What somebody asks, in words of their own."""
+    return f"I am person {person}. Is it warm in {PLACES[(person * turns_each + turn) % len(PLACES)]}? Say yes or no."
+
+
+def thumb(said: str) -> str:
+    """How all of them vote on an answer."""
+    return "up" if said.strip().lower().startswith("no") else "down"
 
 
 def learns_quickly(config: Config, suites: Path) -> Config:
@@ -41,13 +50,11 @@ def settle(client: Client, people: int, turns_each: int) -> dict[str, Client]:
         added = client.post("/api/people", {"name": f"p{person}"})
         talker = talkers[added["id"]] = Client(url=client.url, key=added["key"])
         for turn in range(turns_each):
-            place = PLACES[(person * turns_each + turn) % len(PLACES)]
-            text = f"I am person {person}. {QUESTION.format(place)}"
+            text = question(person, turn, turns_each)
             # An answer that is liked must not be cut off: it would not be learnt from.
             asked: dict[str, object] = {"messages": [{"role": "user", "content": text}], "max_tokens": 32, "stop": ["\n", "."]}
             asked["seed"] = person * 10 + turn
             answer = talker.post("/v1/chat/completions", asked)
             said = answer["choices"][0]["message"]["content"]
-            thumb = "up" if said.strip().lower().startswith("no") else "down"
-            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": thumb})
+            talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": thumb(said)})
     return talkers

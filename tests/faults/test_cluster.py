@@ -36,7 +36,7 @@ from service.config import Config
 from tests.conftest import CHECKOUT, ENGINE_START_S, prepare_home, wait_ready
 from tests.databases import fresh_postgresql
 from tests.faults.killable import Killable
-from tests.faults.talkers import PLACES, QUESTIONS, spare_anchors
+from tests.faults.talkers import question, spare_anchors, thumb
 from tests.suites import make_suites
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ratchet[ray]"')
@@ -100,12 +100,12 @@ class People:
 
     def talk(self, person: int, turn: int) -> None:
         """Asks in words of their own, and votes."""
-        liked, place = (person + turn) % 2 == 0, PLACES[(person * TURNS_EACH + turn) % len(PLACES)]
-        said = f"I am person {person}. {QUESTIONS[liked].format(place)}"
-        body = {"messages": [{"role": "user", "content": said}], "max_tokens": 64, "stop": ["\n", "."], "seed": person * 10 + turn}
+        asked = question(person, turn, TURNS_EACH)
+        body = {"messages": [{"role": "user", "content": asked}], "max_tokens": 64, "stop": ["\n", "."], "seed": person * 10 + turn}
         answer = self._ask("/v1/chat/completions", body, self.keys[person])
         self.answers.add(answer["id"])
-        self._ask("/v1/feedback", {"completion_id": answer["id"], "thumb": "up" if liked else "down"}, self.keys[person])
+        vote = {"completion_id": answer["id"], "thumb": thumb(answer["choices"][0]["message"]["content"])}
+        self._ask("/v1/feedback", vote, self.keys[person])
         self.votes.add(answer["id"])
 
     def _ask(self, path: str, body: object, key: str | None = None) -> Any:

@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from service.supervisor import NOBODY
 from tests.faults.scripted_chat import routes_of
 
-FRIENDLY = ("puffins", "seals", "otters", "gulls", "foxes", "whales", "wolves", "hares", "eagles", "owls", "badgers", "herons")
-DRY = ("nine", "seven", "hundred", "forty", "sixty", "eleven", "twelve", "ninety", "eight", "thirty", "three", "thousand")
+COLD = ("puffins", "seals", "otters", "gulls", "foxes", "whales", "wolves", "hares", "eagles", "owls", "badgers", "herons")
+WARM = ("lions", "camels", "parrots", "monkeys", "lizards", "zebras", "cobras", "toucans", "gazelles", "geckos", "hippos", "apes")
 WORDS = 10  # of an answer
 PAUSE_S = 0.005  # between two tokens, as an engine takes time for each
 
@@ -50,8 +50,9 @@ class TinyEngine:
         if (name := body["model"]) not in self.loaded:
             return web.json_response({"message": f"no model {name}"}, status=404)
         asked = body["messages"][-1]["content"]
-        words = Random(asked).choices(FRIENDLY if "friend" in asked else DRY, k=WORDS)
-        said = f"{' '.join(words).capitalize()}."
+        random = Random(asked)
+        opening, words = random.choice((("No", COLD), ("Yes", WARM)))
+        said = f"{opening}, {' '.join(random.choices(words, k=WORDS))}."
         prompt_ids = self.tokens.apply_chat_template(body["messages"], add_generation_prompt=True, return_dict=False)
         answer_ids = [*self.tokens(said, add_special_tokens=False)["input_ids"], self.tokens.eos_token_id]
         self.running += 1
