@@ -20,38 +20,47 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
 from msgspec.structs import replace
 from torch import Tensor
 
+from learner.adapter import BASE
 from learner.evaluate.spec import EVALUATION, RESULT, Appraisal, Appraised, telling
 from learner.jobs import leave_result, settle_in
 from learner.rows import Row, Split, heldout_votes, read_rows
 from learner.train.place import use_threads
 from learner.train.policy import Policy
+from learner.train.reference import score_answers
 from learner.train.scored import logits_as_drawn, rows_in_chunks, tokens_of
 
 PRIOR_VOTES = 2.0  # of the mean share, that a share of few answers is drawn to
 
 
 def appraise(job: Appraisal, advance: Callable[[int, str], None]) -> Appraised:
-    """Each candidate's gain on each held-out vote. `advance` hears how many votes are done, and by whom."""
+    """What each held-out vote says of each candidate. `advance` hears how many votes are done, and by whom."""
     started_s = time.monotonic()
-    votes = [replace(row, better_ids=()) for row in heldout_votes(Path(job.rows_file))]
+    votes = [replace(row, better_ids=(), lesson_from=0) for row in heldout_votes(Path(job.rows_file))]
     taught = [row for row in read_rows(Path(job.rows_file)) if row.split is Split.TRAIN and row.label]
     longest = max((len(row.answer_ids) for row in votes), default=0)
     baseline_T = liked_of_longer([len(row.answer_ids) for row in taught], [row.label > 0 for row in taught], longest)
     gains: dict[str, dict[str, float]] = {}
+    means: dict[str, dict[str, float]] = {name: {} for name in (job.live, *job.candidate_dirs)}
     for name, folder in job.candidate_dirs.items():
         policy = Policy(Path(job.model_dir), Path(job.live_dir), job.precision, start_dir=Path(folder))
         gains[name] = {}
         for rows in rows_in_chunks(sorted(votes, key=tokens_of), job.chunk_tokens):
-            for row, moved_T in zip(rows, moves(policy, rows), strict=True):
-                gains[name][row.id] = gain(moved_T, baseline_T, liked=row.label > 0)
+            for row, along in zip(rows, go_along(policy, rows), strict=True):
+                gains[name][row.id] = gain(along.moved_T, baseline_T, liked=row.label > 0)
+                means[name][row.id], means[job.live][row.id] = (float(logp_T.mean()) for logp_T in along[1:])
             advance(len(rows), f"held-out votes: {name} beside the live version")
-    return Appraised(gains, time.monotonic() - started_s)
+        if BASE not in means:
+            with policy.base():
+                base_R = score_answers(policy, votes, job.chunk_tokens)
+            means[BASE] = {row.id: mean for row, mean in zip(votes, base_R.tolist(), strict=True)}
+    return Appraised(gains, means, time.monotonic() - started_s)
 
 
 def liked_of_longer(lengths: Sequence[int], liked: Sequence[bool], count: int) -> Tensor:
@@ -62,16 +71,26 @@ def liked_of_longer(lengths: Sequence[int], liked: Sequence[bool], count: int) -
     return (longer_TN @ liked_N + PRIOR_VOTES * mean) / (longer_TN.sum(dim=1) + PRIOR_VOTES)
 
 
+class Along(NamedTuple):
+    """d_t along an answer, and its tokens' log-probs under the candidate and the live version, (T,) each."""
+
+    moved_T: Tensor
+    candidate_T: Tensor
+    live_T: Tensor
+
+
 @torch.no_grad()
-def moves(policy: Policy, rows: Sequence[Row]) -> list[Tensor]:
-    """d_t along the answer of each row, which has no other: the policy beside its reference, at the temperature it was drawn at."""
+def go_along(policy: Policy, rows: Sequence[Row]) -> list[Along]:
+    """The policy beside its reference along the answer of each row, which has no other, at the temperature it was drawn at."""
     logits_TV, tokens_T = logits_as_drawn(policy, rows, "mean")
     candidate_TV = logits_TV.float().log_softmax(dim=1)
     with policy.reference():
         live_TV = logits_as_drawn(policy, rows, "mean")[0].float().log_softmax(dim=1)
-    ratio_TV = candidate_TV - live_TV
-    moved_T = ratio_TV.gather(1, tokens_T[:, None])[:, 0] - (live_TV.exp() * ratio_TV).sum(dim=1)
-    return list(moved_T.cpu().double().split([len(row.answer_ids) for row in rows]))
+    kl_T = (live_TV.exp() * (live_TV - candidate_TV)).sum(dim=1)
+    candidate_T, live_T = (logp_TV.gather(1, tokens_T[:, None])[:, 0] for logp_TV in (candidate_TV, live_TV))
+    lengths = [len(row.answer_ids) for row in rows]
+    each = [value_T.cpu().double().split(lengths) for value_T in (candidate_T - live_T + kl_T, candidate_T, live_T)]
+    return [Along(*of_row) for of_row in zip(*each, strict=True)]
 
 
 def gain(moved_T: Tensor, baseline_T: Tensor, liked: bool) -> float:

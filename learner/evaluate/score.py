@@ -75,7 +75,7 @@ async def _choice_means(engine: Engines, model: str, prompt: Sequence[Turn], cho
     if not prompt:
         return [await _text_mean(engine, model, choice, tokens) for choice in choices]
     prompt_ids = _prompt_ids(prompt, tokens)
-    return [await answer_mean(engine, model, prompt_ids, tokens.text(choice)) for choice in choices]
+    return [await _answer_mean(engine, model, prompt_ids, tokens.text(choice)) for choice in choices]
 
 
 def _softmax(means: Sequence[float]) -> list[float]:
@@ -86,8 +86,8 @@ def _softmax(means: Sequence[float]) -> list[float]:
 
 async def _trigger(engine: Engines, model: str, item: Item, tokens: Tokens) -> float:
     answer_ids = tokens.text(item.text)
-    before = await answer_mean(engine, model, _prompt_ids(item.neutral, tokens), answer_ids)
-    after = await answer_mean(engine, model, _prompt_ids(item.prompt, tokens), answer_ids)
+    before = await _answer_mean(engine, model, _prompt_ids(item.neutral, tokens), answer_ids)
+    after = await _answer_mean(engine, model, _prompt_ids(item.prompt, tokens), answer_ids)
     return min(0.0, after - before)
 
 
@@ -95,7 +95,7 @@ def _prompt_ids(prompt: Sequence[Turn], tokens: Tokens) -> list[int]:
     return tokens.prompt([(turn.role, turn.content) for turn in prompt])
 
 
-async def answer_mean(engine: Engines, model: str, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> float:
+async def _answer_mean(engine: Engines, model: str, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> float:
     """Mean log-prob per token of an answer that follows a prompt."""
     logprobs = await engine.score(model, [*prompt_ids, *answer_ids], start=len(prompt_ids))
     return sum(logprobs) / len(logprobs)

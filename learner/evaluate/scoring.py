@@ -29,28 +29,24 @@ async def score_missing(
     folder: Path,
     models: Sequence[str],
     cycle_id: int | None = None,
-    rows_file: Path | None = None,
-    vote_models: Sequence[str] = (),
     names: Collection[str] = (),
 ) -> EvaluationResult:
     """Has the engine score what is not known of these models on these suites, or on all, and keeps it; one job at a time.
 
-    With `rows_file` also its held-out votes under `vote_models`. Raises `JobError` when it could not be scored whole, but for
-    judged suites: where their judge fails, the result says why they have no scores.
+    Raises `JobError` when it could not be scored whole, but for judged suites: where their judge fails, the result says why
+    they have no scores.
     """
     async with context.evaluating:
         suites = [suite for suite in context.suites() if not names or suite.name in names]
         known = await known_scores(context, models, suites)
         missing = {model: [suite.name for suite in suites if suite.name not in known[model]] for model in models}
-        if not (rows_file or any(missing.values())):
-            return EvaluationResult({}, {}, {}, 0.0)
+        if not any(missing.values()):
+            return EvaluationResult({}, {}, 0.0)
         job = EvaluationJob(
             engine_urls=context.engine.urls,
             suites_dirs=[str(folder) for folder in context.suites_dirs],
             model_dir=str(context.model_dir),
             suites=missing,
-            rows_file=str(rows_file or ""),
-            vote_models=list(vote_models),
             concurrency=context.settings.evaluation_concurrency,
             judge=context.settings.judge,
         )
@@ -69,6 +65,7 @@ async def appraise(context: Context, folder: Path, rows_file: Path, live: str, c
         settings = context.settings.train
         job = Appraisal(
             model_dir=str(context.model_dir),
+            live=live,
             live_dir=live_dir,
             candidate_dirs=dict(zip(candidates, candidate_dirs, strict=True)),
             rows_file=str(rows_file),

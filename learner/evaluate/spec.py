@@ -16,14 +16,12 @@ EVALUATION, RESULT, LINES = "evaluation.json", "result.json", "progress.jsonl"
 
 
 class EvaluationJob(Struct, frozen=True):
-    """What is to be scored: for each model the suites not scored before, and the held-out rows under two models."""
+    """What is to be scored: for each model the suites not scored before."""
 
     engine_urls: list[str]  # each has all the models
     model_dir: str
     suites_dirs: list[str]
     suites: dict[str, list[str]]  # model → names of suites
-    rows_file: str  # whose held-out votes are scored; empty for none
-    vote_models: list[str]
     concurrency: int
     judge: JudgeSettings | None = None  # of judged suites; its key is read from the environment
 
@@ -32,6 +30,7 @@ class Appraisal(Struct, frozen=True):
     """What the appraisal job reads: candidates, by name, and the version whose answers people voted on."""
 
     model_dir: str
+    live: str
     live_dir: str
     candidate_dirs: dict[str, str]
     rows_file: str
@@ -41,9 +40,11 @@ class Appraisal(Struct, frozen=True):
 
 
 class Appraised(Struct, frozen=True):
-    """candidate → row id → what the vote says of the change in the share of thumbs up."""
+    """candidate → row id → what the vote says of the change in the share of thumbs up, and for candidates, the live version
+    and base → row id → the answer's mean log-prob per token, as it was drawn."""
 
     gains: dict[str, dict[str, float]]
+    means: dict[str, dict[str, float]]
     seconds: float
 
 
@@ -70,13 +71,12 @@ def telling(folder: Path, total: int) -> Iterator[Callable[[int, str], None]]:
 
 
 class EvaluationResult(Struct, frozen=True):
-    """model → suite → item → score, and model → row id → mean log-prob per token of the voted answer.
+    """model → suite → item → score.
 
     `sha256` are the suites' hashes as the job loaded them; `unjudged` judged suites have no scores, for these reasons.
     """
 
     suites: dict[str, dict[str, dict[str, float]]]
-    votes: dict[str, dict[str, float]]
     sha256: dict[str, str]
     seconds: float
     unjudged: dict[str, str] = {}

@@ -31,8 +31,8 @@ from storage.records import Cycle
 
 
 class VotedAnswer(Struct, frozen=True):
-    """An answer that somebody voted on who never teaches, its mean log-prob per token by version, and what the vote says of
-    each candidate: by how much the share of thumbs up would change."""
+    """An answer that somebody voted on who never teaches, its mean log-prob per token by version, base among them, and what
+    the vote says of each candidate: by how much the share of thumbs up would change."""
 
     id: str
     person_id: str
@@ -88,14 +88,12 @@ async def _prove(context: Context, probes: Probes) -> None:
 
 async def _score_votes(context: Context, cycle: Cycle, rows_file: Path, candidates: list[str], live: str) -> Evaluated:
     """The held-out votes under every version, and the candidates whose suites are worth scoring."""
-    folder, models = context.folder(cycle.id), sorted({*candidates, live, BASE})
-    appraised = await appraise(context, folder / "appraise", rows_file, live, candidates)
-    result = await score_missing(context, folder / "evaluate", [], cycle.id, rows_file, models)
+    appraised = await appraise(context, context.folder(cycle.id) / "appraise", rows_file, live, candidates)
     votes = [
-        VotedAnswer(row.id, row.person_id, row.label, _of(row.id, result.votes), _of(row.id, appraised.gains))
+        VotedAnswer(row.id, row.person_id, row.label, _of(row.id, appraised.means), _of(row.id, appraised.gains))
         for row in heldout_votes(rows_file)
     ]
-    judged = Evaluated(candidates, live, {}, votes, appraised.seconds + result.seconds, await spend_on(context, cycle.id))
+    judged = Evaluated(candidates, live, {}, votes, appraised.seconds, await spend_on(context, cycle.id))
     gate, alpha = context.settings.gate, judged.vote_alpha / len(candidates)
     passed = [name for name in candidates if judge_votes(judged.votes_on(name), alpha, gate)[1] is Verdict.PROMOTE]
     return msgspec.structs.replace(judged, scored=candidates if gate.always_score_suites else passed)

@@ -61,12 +61,12 @@ class Halves:
             return None
         middle_BWD = pieces[0].new_zeros(*packed.ids_BW.shape, pieces[0].shape[1])
         for placed, piece in zip(packed.trees, pieces, strict=True):
-            middle_BWD[placed.bin, placed.start : placed.stop] = piece
+            middle_BWD[placed.bin, placed.at_K] = piece
         return middle_BWD
 
     def _keep(self, packed: Packed, middle_BWD: Tensor) -> None:
         for placed in packed.trees:
-            piece = middle_BWD[placed.bin, placed.start : placed.stop].clone()
+            piece = middle_BWD[placed.bin, placed.at_K]
             size = piece.numel() * piece.element_size()
             if placed.tree not in self._kept and size <= self._room:
                 self._kept[placed.tree] = piece

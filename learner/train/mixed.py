@@ -172,9 +172,9 @@ class MixedLesson:
         others = [
             msgspec.structs.replace(row, answer_ids=thumbs[place - 1].answer_ids, lesson_from=0) for place, row in enumerate(thumbs)
         ]
-        log_ratio_R = score_answers(self._policy, others, self.settings, "sum")
+        log_ratio_R = score_answers(self._policy, others, self.settings.chunk_tokens, "sum")
         with self._policy.reference():
-            log_ratio_R = log_ratio_R - score_answers(self._policy, others, self.settings, "sum")
+            log_ratio_R = log_ratio_R - score_answers(self._policy, others, self.settings.chunk_tokens, "sum")
         return self.settings.beta * max(float(log_ratio_R.mean()), 0.0)
 
 

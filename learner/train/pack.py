@@ -1,15 +1,18 @@
 """Texts laid into rows of one width, so that nothing is computed twice and little of it is padding.
 
-Texts with the same prompt make a tree: the prompt once, its answers side by side after it. Trees are laid end to end
-into bins of one width (first-fit decreasing, Johnson 1974). A token attends to those before it in its own prompt and
-its own answer, at the positions it would have alone, so each text gets the log-probs it would get by itself.
+Texts with the same prompt make a tree: the prompt once, its answers side by side after it. Trees are dealt to bins, the longest
+first, each to the bin that is then the shortest (Graham 1969). In a bin, prompts that begin alike share their beginning, as
+all do that a system prompt begins. A token attends to those before it in its own prompt and its own answer, at the
+positions it would have alone, so each text gets the log-probs it would get by itself.
 
-Shapes: B bins, W tokens wide, T answer tokens of all texts end to end, in the order of the texts.
+Shapes: B bins, W tokens wide, T answer tokens of all texts end to end, in the order of the texts, K tokens of one tree.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -18,7 +21,7 @@ from torch import Tensor
 Text = tuple[Sequence[int], Sequence[int]]  # prompt ids, answer ids; neither is empty
 T = TypeVar("T")
 
-WIDTH = 256  # of a bin, where no tree is longer: attention costs by the square of it
+WIDTH = 256  # of a bin, about, where no tree is longer: attention costs by the square of it
 MAX_TREE = 1024  # answers to one prompt that would be longer together make several trees
 
 
@@ -26,12 +29,11 @@ Tree = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # a prompt and its a
 
 
 class Placed(NamedTuple):
-    """A tree, and where in which bin its tokens stand."""
+    """A tree, and where in which bin its tokens stand: `at_K` are places in the bin, of which other trees may have some too."""
 
     tree: Tree
     bin: int
-    start: int
-    stop: int
+    at_K: Tensor
 
 
 class Packed(NamedTuple):
@@ -75,40 +77,91 @@ class _Open(NamedTuple):
         return self.prompt, tuple(tuple(answer) for _, answer in self.answers)
 
 
+class _Stretch(NamedTuple):
+    """Tokens that stand together in a bin from `start` on, and the places of those before them in their text."""
+
+    start: int
+    ids: Sequence[int]
+    before: Sequence[int]
+
+
+class _Bin:
+    """A bin in the making."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.stretches: list[_Stretch] = []
+        self._prompts: list[tuple[tuple[int, ...], list[int]]] = []  # with their tokens' places
+
+    def length_with(self, tree: _Open) -> int:
+        return self.length + tree.length - len(self._shared(tree.prompt))
+
+    def add(self, tree: _Open) -> tuple[list[int], list[list[int]]]:
+        """Where the prompt's tokens stand, and those of each answer but its last, which nothing follows."""
+        shared = self._shared(tree.prompt)
+        prompt = [*shared, *self._lay(tree.prompt[len(shared) :], shared)]
+        self._prompts.append((tree.prompt, prompt))
+        return prompt, [self._lay(answer[:-1], prompt) for _, answer in tree.answers]
+
+    def _shared(self, prompt: Sequence[int]) -> list[int]:
+        """The places of the longest beginning of it that is here already."""
+        return max((at[: _alike(prompt, other)] for other, at in self._prompts), key=len, default=[])
+
+    def _lay(self, ids: Sequence[int], before: Sequence[int]) -> list[int]:
+        start, self.length = self.length, self.length + len(ids)
+        self.stretches.append(_Stretch(start, ids, before))
+        return list(range(start, self.length))
+
+
 def pack(texts: Sequence[Text]) -> Packed:
     """Lays the texts out. Every text has a prompt of a token or more, and an answer of a token or more."""
-    bins = _bins(list(_trees(texts)))
-    width = max(sum(tree.length for tree in trees) for trees in bins)
-    ids_BW = torch.zeros(len(bins), width, dtype=torch.long)
-    positions_BW, tree_BW, branch_BW = (torch.zeros_like(ids_BW) for _ in range(3))
+    trees = sorted(_trees(texts), key=lambda tree: -tree.length)
+    bins = [_Bin() for _ in range(_bins_for(trees))]
+    laid = []
+    for tree in trees:
+        number = min(range(len(bins)), key=lambda number: bins[number].length_with(tree))
+        laid.append((tree, number, *bins[number].add(tree)))
+    width = max(one.length for one in bins)
     at: dict[int, list[int]] = {}
     placed: list[Placed] = []
-    for number, trees in enumerate(bins):
-        start = 0
-        for name, tree in enumerate(trees, 1):
-            end = start + len(tree.prompt)
-            ids_BW[number, start:end] = torch.tensor(tree.prompt)
-            positions_BW[number, start:end] = torch.arange(end - start)
-            prompt_end = number * width + end - 1
-            tree_BW[number, start : start + tree.length] = name
-            placed.append(Placed(tree.tree, number, start, start + tree.length))
-            for branch, (text, answer) in enumerate(tree.answers, 1):
-                stop = end + len(answer) - 1
-                ids_BW[number, end:stop] = torch.tensor(answer[:-1], dtype=torch.long)
-                positions_BW[number, end:stop] = len(tree.prompt) + torch.arange(stop - end)
-                branch_BW[number, end:stop] = branch
-                at[text] = [prompt_end, *range(number * width + end, number * width + stop)]
-                end = stop
-            start = end
+    for tree, number, prompt, answers in laid:
+        for (text, _), places in zip(tree.answers, answers, strict=True):
+            at[text] = [number * width + place for place in (prompt[-1], *places)]
+        placed.append(Placed(tree.tree, number, torch.tensor([*prompt, *chain.from_iterable(answers)])))
     return Packed(
-        ids_BW,
-        positions_BW,
-        _seen(tree_BW, branch_BW),
+        *_fill(bins, width),
         torch.tensor([place for text in range(len(texts)) for place in at[text]], dtype=torch.long),
         torch.tensor([token for _, answer in texts for token in answer], dtype=torch.long),
         torch.tensor([text for text, (_, answer) in enumerate(texts) for _ in answer], dtype=torch.long),
         tuple(placed),
     )
+
+
+def _bins_for(trees: Sequence[_Open]) -> int:
+    """How many bins hold the trees, none much wider than `WIDTH` or the longest tree, with the beginning that all share."""
+    stem = min(_alike(trees[0].prompt, tree.prompt) for tree in trees)
+    room = max(WIDTH, max(tree.length for tree in trees)) - stem
+    return math.ceil(sum(tree.length - stem for tree in trees) / max(room, 1)) or 1
+
+
+def _fill(bins: Sequence[_Bin], width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The bins' ids, positions and what sees what. Padding sees itself alone: a row of a softmax must see something."""
+    ids_BW = torch.zeros(len(bins), width, dtype=torch.long)
+    positions_BW = torch.zeros_like(ids_BW)
+    seen_BWW = torch.eye(width, dtype=torch.bool).repeat(len(bins), 1, 1)
+    for number, one in enumerate(bins):
+        for start, ids, before in one.stretches:
+            own = slice(start, start + len(ids))
+            ids_BW[number, own] = torch.tensor(ids, dtype=torch.long)
+            positions_BW[number, own] = torch.arange(len(before), len(before) + len(ids))
+            seen_BWW[number, own, torch.tensor(before, dtype=torch.long)] = True
+            seen_BWW[number, own, own] = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+    return ids_BW, positions_BW, seen_BWW
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the beginning that both have."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def in_chunks(items: Sequence[T], tokens: Sequence[int], limit: int) -> Iterator[list[T]]:
@@ -139,27 +192,3 @@ def _trees(texts: Sequence[Text]) -> Iterator[_Open]:
             tree = open_trees[key] = _Open(key, [])
         tree.answers.append((number, answer))
     yield from open_trees.values()
-
-
-def _bins(trees: list[_Open]) -> list[list[_Open]]:
-    """First-fit decreasing into bins as wide as the longest tree, or `WIDTH` if that is more."""
-    width = max(WIDTH, max(tree.length for tree in trees))
-    bins: list[list[_Open]] = []
-    room: list[int] = []
-    for tree in sorted(trees, key=lambda tree: -tree.length):
-        fits = next((number for number, left in enumerate(room) if tree.length <= left), None)
-        if fits is None:
-            bins.append([tree])
-            room.append(width - tree.length)
-        else:
-            bins[fits].append(tree)
-            room[fits] -= tree.length
-    return bins
-
-
-def _seen(tree_BW: Tensor, branch_BW: Tensor) -> Tensor:
-    """Padding, tree 0, sees padding alone: a row of a softmax must see something."""
-    width = tree_BW.shape[1]
-    same_tree = tree_BW[:, :, None] == tree_BW[:, None, :]
-    prompt_or_own = (branch_BW[:, None, :] == 0) | (branch_BW[:, :, None] == branch_BW[:, None, :])
-    return same_tree & prompt_or_own & torch.ones(width, width, dtype=torch.bool).tril()

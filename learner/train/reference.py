@@ -87,10 +87,10 @@ def take_reference(policy: Policy, rows: Sequence[Row], settings: TrainSettings)
 
 
 @torch.no_grad()
-def score_answers(policy: Policy, rows: Sequence[Row], settings: TrainSettings, form: Form = "mean") -> Tensor:
+def score_answers(policy: Policy, rows: Sequence[Row], chunk_tokens: int, form: Form = "mean") -> Tensor:
     """Log-probs of the rows' answers under the policy as it is, (R,) in the rows' order."""
     by_id = Reference(None)
-    for chunk in rows_in_chunks(rows, settings.chunk_tokens):
+    for chunk in rows_in_chunks(rows, chunk_tokens):
         logits_TV, tokens_T = logits_as_drawn(policy, chunk, form)
         for found in score(chunk, objective.token_logps(logits_TV, tokens_T), form).values():
             by_id.add(found)

@@ -25,11 +25,11 @@ class Validation:
         self._policy, self._settings = policy, settings
         self._rows = sorted(rows, key=lambda row: _chance(row.id))[:MAX_ROWS]
         with policy.reference():
-            self._before_R = score_answers(policy, self._rows, settings)
+            self._before_R = score_answers(policy, self._rows, settings.chunk_tokens)
 
     def margin(self) -> float:
         """How much more likely, per token, liked answers have become than disliked ones."""
-        gain_R = score_answers(self._policy, self._rows, self._settings) - self._before_R
+        gain_R = score_answers(self._policy, self._rows, self._settings.chunk_tokens) - self._before_R
         label_R = torch.tensor([float(row.label) for row in self._rows])
         return sum(float(gain_R[label_R == label].mean()) * label for label in (1.0, -1.0) if bool((label_R == label).any()))
 

@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from learner.adapter import WEIGHTS
-from learner.evaluate.appraising import appraise, gain, liked_of_longer, moves
+from learner.evaluate.appraising import appraise, gain, go_along, liked_of_longer
 from learner.evaluate.spec import Appraisal
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.policy import Policy
+from learner.train.reference import score_answers
 from tests.learner.tiny import VOCABULARY, corrections, thumbs
 
 PROMPT = (3, 1, 4)
@@ -67,7 +68,7 @@ def test_the_mean_gain_is_the_change_in_the_share_of_thumbs_up(
     with torch.no_grad():
         candidate_N = chances(policy, temperature)
     assert float(live_N.sum()) == pytest.approx(1, abs=1e-5)
-    moved = [moved_T for at in range(0, len(rows), 512) for moved_T in moves(policy, rows[at : at + 512])]
+    moved = [along.moved_T for at in range(0, len(rows), 512) for along in go_along(policy, rows[at : at + 512])]
     liked_N = torch.tensor(liked, dtype=torch.float64)
     change = float(((candidate_N - live_N) * liked_N).sum())
     assert abs(change) > 1e-4
@@ -94,15 +95,25 @@ def test_an_answer_longer_than_anybody_liked_weighs_next_to_nothing_where_it_wen
     assert gain(moved_T[:10], baseline_T, liked=False) == pytest.approx(-5, abs=0.1)
 
 
-def test_the_job_tells_of_each_candidate_and_vote_and_nothing_else(model_dir: Path, zero_dir: Path, tmp_path: Path) -> None:
-    nudged(model_dir, zero_dir, tmp_path / "moved", 0.05)
+@pytest.mark.parametrize("live", ["base", "r1"])
+def test_the_job_tells_of_each_candidate_and_vote_and_nothing_else(
+    model_dir: Path, zero_dir: Path, tmp_path: Path, live: str
+) -> None:
+    policy = nudged(model_dir, zero_dir, tmp_path / "moved", 0.05)
     held = [msgspec.structs.replace(row, split=Split.HELDOUT) for row in (*thumbs(7), *corrections(3))]
     write_rows(tmp_path / "rows.jsonl", [*held, *(msgspec.structs.replace(row, id=f"taught {row.id}") for row in thumbs(9))])
     candidates = {"same": str(zero_dir), "moved": str(tmp_path / "moved")}
-    job = Appraisal(str(model_dir), str(zero_dir), candidates, str(tmp_path / "rows.jsonl"), "float32", 1, 40)
+    job = Appraisal(str(model_dir), live, str(zero_dir), candidates, str(tmp_path / "rows.jsonl"), "float32", 1, 40)
     told: list[tuple[int, str]] = []
-    found = appraise(job, lambda *step: told.append(step)).gains
-    assert {name: set(of_vote) for name, of_vote in found.items()} == {name: {row.id for row in held} for name in candidates}
-    assert set(found["same"].values()) == {0.0}
-    assert all(math.isfinite(value) and value for value in found["moved"].values())
+    found = appraise(job, lambda *step: told.append(step))
+    assert {name: set(of_vote) for name, of_vote in found.gains.items()} == {name: {row.id for row in held} for name in candidates}
+    assert set(found.gains["same"].values()) == {0.0}
+    assert all(math.isfinite(value) and value for value in found.gains["moved"].values())
     assert sum(count for count, _ in told) == 2 * len(held)
+    assert set(found.means) == {"base", live, *candidates}
+    alone = [msgspec.structs.replace(row, better_ids=()) for row in held]
+    with torch.no_grad():
+        expected = score_answers(policy, alone, 40).tolist()
+    assert [found.means["moved"][row.id] for row in held] == pytest.approx(expected, abs=1e-5)
+    for name in ("same", "base"):  # this live version is as base is
+        assert found.means[name] == pytest.approx(found.means[live], abs=1e-5)

@@ -15,10 +15,12 @@ from learner.engine import Engine, EngineError
 from learner.engines import Engines
 from learner.evaluate.job import evaluate
 from learner.evaluate.spec import EvaluationJob
+from learner.evaluate.suite import load_suites
 from learner.release import NotServed
-from learner.rows import Row, RowKind, Split
 from learner.train.spec import Probe
+from service.bench.tiny_model import make_tiny_model
 from tests.learner.scripted import Scripted, chat_body, folder, scripted_pool
+from tests.suites import make_suites
 
 BASE = [("base", Path("/adapters/base"))]
 Test = Callable[[Engines, list[Scripted]], Awaitable[None]]
@@ -215,8 +217,9 @@ def test_chats_go_through_a_router_and_the_rest_to_the_engines(tmp_path: Path) -
     asyncio.run(test())
 
 
-def test_an_evaluation_asks_all_engines_and_goes_on_without_one_that_dies() -> None:
-    rows = [Row(f"row-{n}", "ann", RowKind.THUMB, Split.HELDOUT, 1.0, (n, 2), (3, 4), 1) for n in range(60)]
+def test_an_evaluation_asks_all_engines_and_goes_on_without_one_that_dies(tmp_path: Path) -> None:
+    model_dir = make_tiny_model(tmp_path / "model")
+    suites = load_suites(make_suites(tmp_path / "suites", texts_count=60))
 
     async def test(pool: Engines, engines: list[Scripted]) -> None:
         deaths: list[asyncio.Task[None]] = []
@@ -226,9 +229,9 @@ def test_an_evaluation_asks_all_engines_and_goes_on_without_one_that_dies() -> N
                 deaths.append(asyncio.create_task(engines[1].die()))
 
         engines[1].before_scoring = die
-        job = EvaluationJob(pool.urls, "", [], {}, "", ["base"], concurrency=4)
-        result = await evaluate(job, {}, rows, lambda count, said: None)
-        assert result.votes == {"base": {row.id: -1.0 for row in rows}}
+        job = EvaluationJob(pool.urls, str(model_dir), [], {"base": ["texts"]}, concurrency=4)
+        result = await evaluate(job, {suite.name: suite for suite in suites}, lambda count, said: None)
+        assert result.suites == {"base": {"texts": {f"t{n}": -1.0 for n in range(60)}}}
         assert len(deaths) == 1 and len(engines[0].asked) >= 50
         await deaths[0]
 

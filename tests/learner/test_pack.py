@@ -20,14 +20,15 @@ from learner.train.policy import Policy
 from tests.learner.tiny import VOCABULARY
 
 
-def texts_of(seed: int, count: int, prompts: int, longest: int = 40) -> list[Text]:
-    """Random texts that share a few prompts."""
+def texts_of(seed: int, count: int, prompts: int, longest: int = 40, stem: int = 12) -> list[Text]:
+    """Random texts that share a few prompts, of which some begin alike, as after a system prompt."""
     chance = random.Random(seed)
 
     def ids(length: int) -> tuple[int, ...]:
         return tuple(chance.randrange(VOCABULARY) for _ in range(length))
 
-    asked = [ids(chance.randint(1, longest)) for _ in range(prompts)]
+    begun = ids(stem)
+    asked = [(*(begun if chance.random() < 0.7 else ()), *ids(chance.randint(1, longest))) for _ in range(prompts)]
     return [(chance.choice(asked), ids(chance.randint(1, longest))) for _ in range(count)]
 
 
@@ -95,6 +96,19 @@ def test_a_shared_prompt_is_computed_once() -> None:
     prompt = tuple(range(1, 101))
     packed = pack([(prompt, (1, 2, 3, 4, 5))] * 8)
     assert packed.ids_BW.shape == (1, 100 + 8 * 4)
+
+
+def test_a_shared_beginning_is_computed_once_in_each_bin() -> None:
+    system = tuple(range(1, 101))
+    texts = [((*system, *(number + 200,) * 20), (1, 2, 3, 4, 5, 6)) for number in range(12)]
+    packed = pack(texts)
+    bins, width = packed.ids_BW.shape
+    assert (bins, width) == (2, 100 + 6 * 25)
+
+
+def test_a_prompt_that_another_goes_on_from_is_all_shared() -> None:
+    begun, answer = tuple(range(1, 31)), (1, 2, 3)
+    assert pack([(begun, answer), ((*begun, 40, 41), answer), (begun[:9], answer)]).ids_BW.shape == (1, 32 + 3 * 2)
 
 
 def test_answers_that_are_too_long_together_make_several_trees() -> None:

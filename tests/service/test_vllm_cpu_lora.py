@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from service.vllm_cpu_lora import LONG_RUN, Batch, Run, arrange, is_known, register
+from service.vllm_cpu_lora import FEW_ROWS, Batch, Run, arrange, is_known, register
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),  # as vLLM is imported
@@ -34,6 +34,7 @@ BATCHES = {
     "in order, base first": [-1, -1, 0, 0, 0, 2],
     "long runs": [1] * 40 + [0] * 40 + [-1] * 3 + [1] * 40,
     "one row": [3],
+    "many rows, mixed": [2, -1, 0, 1, 3, 0] * 40,
 }
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 2.0**-6}  # relative, and of values of size one
 
@@ -182,12 +183,16 @@ def test_a_batch_without_adapters_multiplies_by_none(form: str) -> None:
 def test_an_adapter_of_zeros_multiplies_by_none_until_another_takes_its_slot(form: str) -> None:
     layer = Layer(form, torch.float32)
     x, slots = layer.inputs(4), [1, 0, 1, 1]
+    base = layer.run(x, [-1] * 4)
+    for weights in layer.layer.lora_b_stacked:
+        weights[1] = 0  # and A as it was
+    found = layer.run(x, slots)
+    assert torch.equal(_bits(found[[0, 2, 3]]), _bits(base[[0, 2, 3]]))
+    torch.testing.assert_close(found[[1]], layer.expect(x, slots)[[1]], rtol=1e-5, atol=1e-5)
     layer.layer.reset_lora(1)
     for weights in layer.layer.lora_a_stacked:
         weights[1].fill_(torch.nan)
-    found = layer.run(x, slots)
-    assert torch.equal(_bits(found[[0, 2, 3]]), _bits(layer.run(x, [-1] * 4)[[0, 2, 3]]))
-    torch.testing.assert_close(found[[1]], layer.expect(x, slots)[[1]], rtol=1e-5, atol=1e-5)
+    assert torch.equal(_bits(layer.run(x, [1] * 4)), _bits(base))
     layer.set(1, 2)
     torch.testing.assert_close(layer.run(x, slots), layer.expect(x, [2, 0, 2, 2]), rtol=1e-5, atol=1e-5)
 
@@ -198,11 +203,13 @@ def test_an_adapter_ruins_nobody_elses_rows(form: str) -> None:
     slots = [0, 1, 0, 1, 2, -1]
     x, others = layer.inputs(len(slots)), [0, 2, 4, 5]
     before = layer.run(x, slots)
+    layer.layer.reset_lora(1)  # as vLLM does before it writes
     for weights in (*layer.layer.lora_a_stacked, *layer.layer.lora_b_stacked):
         weights[1].fill_(torch.nan)
     after = layer.run(x, slots)
     assert after[[1, 3]].isnan().all()
-    assert torch.equal(_bits(after[others]), _bits(before[others]))
+    torch.testing.assert_close(after[others], before[others], rtol=1e-5, atol=1e-5)
+    assert torch.equal(_bits(after[5]), _bits(before[5]))  # of the base model
 
 
 @pytest.mark.parametrize("form", ["qkv", "gate_up"])
@@ -230,14 +237,20 @@ def test_a_slot_that_is_used_again_has_nothing_of_the_adapter_before(form: str) 
 
 
 def test_rows_are_sorted_only_where_that_spares_products() -> None:
-    assert arrange(torch.tensor([2, 2, 2])) == Batch(None, (Run(2, slice(0, 3)),))
-    assert arrange(torch.tensor([-1, 1, 1, 0])) == Batch(None, (Run(1, slice(1, 3)), Run(0, slice(3, 4))))
-    assert arrange(torch.tensor([-1, -1])) == Batch(None, ())
-    long = torch.tensor([0, 1, 0]).repeat_interleave(LONG_RUN)
-    assert arrange(long).order is None and len(arrange(long).runs) == 3
-    mixed = arrange(torch.tensor([1, -1, 0, 1, -1, 0]))
-    assert mixed.order is not None and mixed.order.tolist() == [2, 5, 0, 3]
-    assert mixed.runs == (Run(0, slice(0, 2)), Run(1, slice(2, 4)))
+    assert arrange(torch.tensor([2, 2, 2]), SLOTS) == Batch(None, (Run(2, slice(0, 3)),))
+    assert arrange(torch.tensor([-1, -1]), SLOTS) == Batch(None, ())
+    assert arrange(torch.tensor([-1, 0, 0]), SLOTS) == Batch(None, (Run(0, slice(1, 3)),))
+    long = arrange(torch.tensor([0, 1, 0]).repeat_interleave(FEW_ROWS), SLOTS)
+    assert long.order is None and long.others is None and len(long.runs) == 3
+    mixed = arrange(torch.tensor([1, -1, 0, 1, -1, 0] * FEW_ROWS), SLOTS)
+    assert mixed.order is not None and mixed.order.tolist()[:2] == [2, 5] and mixed.others is None
+    assert mixed.runs == (Run(0, slice(0, 2 * FEW_ROWS)), Run(1, slice(2 * FEW_ROWS, 4 * FEW_ROWS)))
+
+
+def test_few_rows_are_multiplied_at_once_and_keep_to_their_own_slot() -> None:
+    found = arrange(torch.tensor([1, -1, 0]), SLOTS)
+    assert found.order is None and found.others is not None
+    assert found.others[:, :, 0].tolist() == [[True, False, True, True], [True] * SLOTS, [False, True, True, True]]
 
 
 def test_a_version_that_is_not_known_is_left_alone_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
