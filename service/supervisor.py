@@ -27,6 +27,7 @@ from learner.engines import Engines
 from learner.machine import resolve
 from service.settings import EngineSettings
 from service.starting import Stages
+from service.vllm_plugins import PLUGINS
 from service.warden import kill_group, read_pid
 
 logger = logging.getLogger(__name__)
@@ -346,7 +347,7 @@ def engine_env(settings: EngineSettings) -> dict[str, str]:
         "VLLM_LOG_STATS_INTERVAL": "60",  # seconds between lines in the log
     }
     if _on_cpu(settings):
-        env["VLLM_PLUGINS"] = "ratchet_cpu_lora,ratchet_score_tail"
+        env["VLLM_PLUGINS"] = ",".join(PLUGINS)
         env["VLLM_CPU_OMP_THREADS_BIND"] = settings.threads or ",".join(map(str, sorted(os.sched_getaffinity(0))))
         openmp = Path(sys.prefix, "lib", "libiomp5.so")
         if openmp.exists():  # twice the tokens per second of PyTorch's own OpenMP

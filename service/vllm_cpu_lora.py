@@ -9,16 +9,14 @@ row masked. vLLM loads the plugin by its entry point `vllm.general_plugins` in e
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from service.vllm_plugins import is_known
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-logger = logging.getLogger("vllm.ratchet")
-
-KNOWN_VERSIONS = ("0.32",)
 FEW_ROWS = 128  # up to which one masked product for all adapters costs less than one for each
 LONG_RUN = 16  # rows of one adapter behind one another, on average, from which on sorting costs more than it saves
 
@@ -27,7 +25,7 @@ def register() -> None:
     """Replace the linear LoRA operation of vLLM's CPU wrapper; do nothing on a version not known to fit."""
     import vllm
 
-    if not is_known(vllm.__version__):
+    if not is_known(vllm.__version__, "its own CPU LoRA stays in use"):
         return
     from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
     from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
@@ -39,14 +37,6 @@ def register() -> None:
     wrapper.ratchet_batch = Batch(None, ())
     wrapper.update_metadata = _update_metadata_then_arrange(wrapper.update_metadata)
     wrapper.add_lora_linear = _add_lora_linear
-
-
-def is_known(version: str) -> bool:
-    """Whether this was written for that version of vLLM; says so in the log where it was not."""
-    if version.startswith(KNOWN_VERSIONS):
-        return True
-    logger.warning("vLLM %s is not one of %s: its own CPU LoRA stays in use", version, ", ".join(KNOWN_VERSIONS))
-    return False
 
 
 class Run(NamedTuple):
@@ -75,13 +65,15 @@ class OneA(tuple["Tensor", ...]):
     """
 
     whole: Tensor
+    together: Tensor  # (in, slots * slices * rank), of it
+    each: list[Tensor]  # (in, slices * rank), of it, by slot
 
     def __new__(cls, stacked: Sequence[Tensor]) -> OneA:
         import torch
 
         whole = torch.cat(list(stacked), dim=2).squeeze(1)
         one = super().__new__(cls, [whole[:, None, ranks] for ranks in _beside(a.shape[2] for a in stacked)])
-        one.whole = whole
+        one.whole, one.together, one.each = whole, whole.flatten(0, 1).T, [*whole.transpose(1, 2)]
         return one
 
 
@@ -92,6 +84,8 @@ class OneB(tuple["Tensor", ...]):
     """
 
     whole: Tensor
+    together: Tensor  # (slots * slices * rank, out), of it
+    each: list[Tensor]  # (slices * rank, out), of it, by slot
     adds: dict[int, bool]  # slot → whether its adapter changes the layer at all
     finite: bool | None  # whether all numbers are
 
@@ -102,7 +96,8 @@ class OneB(tuple["Tensor", ...]):
         for view, b in zip(views, stacked, strict=True):
             view.copy_(b)
         one = super().__new__(cls, views)
-        one.whole, one.adds, one.finite = whole, {}, None
+        one.whole, one.together, one.each = whole, whole.flatten(1).T, [*whole.permute(1, 2, 0)]
+        one.adds, one.finite = {}, None
         return one
 
     def is_adding(self, slot: int) -> bool:
@@ -197,16 +192,15 @@ def _add_lora_linear(
     """
     order, all_runs, others = self.ratchet_batch
     runs = [run for run in all_runs if lora_b_stacked.is_adding(run.slot)]
-    a, b = lora_a_stacked.whole, lora_b_stacked.whole
     if not runs:
         return
     if others is not None and lora_b_stacked.is_finite():
-        hidden = x @ a.flatten(0, 1).T  # (rows, slots * slices * rank)
-        hidden.view(len(x), len(a), -1).masked_fill_(others, 0)
-        y.addmm_(hidden, b.flatten(1).T, alpha=scale)
+        hidden = x @ lora_a_stacked.together  # (rows, slots * slices * rank)
+        hidden.view(*others.shape[:2], -1).masked_fill_(others, 0)
+        y.addmm_(hidden, lora_b_stacked.together, alpha=scale)
         return
     x_runs, y_runs = (x, y) if order is None else (x[order], y[order])
     for slot, rows in runs:
-        y_runs[rows].addmm_(x_runs[rows] @ a[slot].T, b[:, slot].T, alpha=scale)
+        y_runs[rows].addmm_(x_runs[rows] @ lora_a_stacked.each[slot], lora_b_stacked.each[slot], alpha=scale)
     if order is not None:
         y[order] = y_runs

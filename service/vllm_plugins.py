@@ -1,0 +1,18 @@
+"""The plugins that vLLM is given on the CPU, and which vLLM they were written for: on another they switch themselves off."""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger("vllm.ratchet")
+
+PLUGINS = ("ratchet_cpu_lora", "ratchet_score_tail", "ratchet_waiting")
+KNOWN_VERSIONS = ("0.32",)
+
+
+def is_known(version: str, otherwise: str) -> bool:
+    """Whether the plugins fit that version of vLLM; where they may not, the log says what is `otherwise` so."""
+    if version.startswith(KNOWN_VERSIONS):
+        return True
+    logger.warning("vLLM %s is not one of %s: %s", version, ", ".join(KNOWN_VERSIONS), otherwise)
+    return False
