@@ -24,7 +24,7 @@ from learner.adapter import TARGETS
 from learner.admission import Adapters
 from learner.engine import Engine, EngineError, Progress
 from learner.engines import Engines
-from learner.machine import resolve
+from learner.machine import fast_threads, resolve
 from service.settings import EngineSettings
 from service.starting import Stages
 from service.vllm_plugins import PLUGINS
@@ -349,9 +349,7 @@ def engine_env(settings: EngineSettings) -> dict[str, str]:
     if _on_cpu(settings):
         env["VLLM_PLUGINS"] = ",".join(PLUGINS)
         env["VLLM_CPU_OMP_THREADS_BIND"] = settings.threads or ",".join(map(str, sorted(os.sched_getaffinity(0))))
-        openmp = Path(sys.prefix, "lib", "libiomp5.so")
-        if openmp.exists():  # twice the tokens per second of PyTorch's own OpenMP
-            env["LD_PRELOAD"] = f"{openmp}:{os.environ.get('LD_PRELOAD', '')}".rstrip(":")
+        env |= fast_threads()
     return env
 
 
