@@ -145,7 +145,7 @@ async def gives_more_than_certainty(stage: Stage) -> tuple[Evaluated, Choice]:
     async def brag(engine: ScriptedEngine) -> None:
         engine.likes["base"] = dict.fromkeys(range(100_000), 5.0)  # every token there is
 
-    stage.engine.before_scoring = after_the_votes(brag)
+    stage.engine.before_scoring = after_the_proof(brag)
     return await stage.judge()
 
 
@@ -160,7 +160,7 @@ async def is_of_another_adapter_at_its_end(stage: Stage) -> tuple[Evaluated, Cho
     async def swap(engine: ScriptedEngine) -> None:
         engine.serves = {CANDIDATE: "base"}
 
-    stage.engine.before_scoring = after_the_votes(swap)
+    stage.engine.before_scoring = amid_the_suites(swap)
     return await stage.judge()
 
 
@@ -168,8 +168,8 @@ def after_the_proof(act: Callable[[ScriptedEngine], Awaitable[None]]) -> Callabl
     return _from(2, act)
 
 
-def after_the_votes(act: Callable[[ScriptedEngine], Awaitable[None]]) -> Callable[[ScriptedEngine], Awaitable[None]]:
-    return _from(2 + 2 * len(votes()), act)
+def amid_the_suites(act: Callable[[ScriptedEngine], Awaitable[None]]) -> Callable[[ScriptedEngine], Awaitable[None]]:
+    return _from(8, act)
 
 
 def _from(number: int, act: Callable[[ScriptedEngine], Awaitable[None]]) -> Callable[[ScriptedEngine], Awaitable[None]]:
