@@ -24,11 +24,10 @@ from learner.model import model_sha256
 from learner.rows import Row, Split, read_rows
 from learner.train import trackers
 from learner.train.methods import MAKES_NO_ADAPTER, load_method
-from learner.train.objective import token_logps
-from learner.train.pack import Text, in_chunks
 from learner.train.parallel import Ranks, find_device, join_ranks
 from learner.train.place import use_threads
 from learner.train.policy import Policy
+from learner.train.proving import text_logps
 from learner.train.spec import ADAPTER, JOB, METRICS, RESULT, ROWS, Diverged, Job, Probe, Result, Step, Work
 
 PROBES = 4
@@ -71,7 +70,7 @@ def load_policy(job: Job) -> Policy:
 
 def _finish(policy: Policy, rows: list[Row], job: Job, folder: Path, ranks: Ranks) -> list[Probe]:
     """Checks the adapter that was taught and saves it; gives the proof of it."""
-    probes = _probes(policy, rows, job.settings.chunk_tokens)
+    probes = _probes(policy, rows)
     if not all(math.isfinite(value) for probe in probes for value in probe.candidate_logprobs):
         raise Diverged("the trained adapter gives log-probs that are not numbers")
     if ranks.leads:
@@ -127,26 +126,15 @@ def _save(policy: Policy, job: Job, folder: Path) -> None:
     unfinished.rename(folder / ADAPTER)
 
 
-def _probes(policy: Policy, rows: list[Row], chunk_tokens: int) -> list[Probe]:
+def _probes(policy: Policy, rows: list[Row]) -> list[Probe]:
     """A few training texts under parent and candidate: those where a served candidate shows most clearly."""
     taken = [[*row.prompt_ids, *row.answer_ids][:PROBE_TOKENS] for row in sorted(rows, key=lambda row: row.id)[:LOOKED_AT]]
-    texts = [(ids[:1], ids[1:]) for ids in taken]
     with policy.reference():
-        parent = _logps(policy, texts, chunk_tokens)
-    with torch.no_grad():
-        candidate = _logps(policy, texts, chunk_tokens)
+        parent = text_logps(policy, taken)
+    candidate = text_logps(policy, taken)
     probes = [Probe(*of_text) for of_text in zip(taken, parent, candidate, strict=True)]
     probes.sort(key=_difference, reverse=True)
     return probes[:PROBES]
-
-
-def _logps(policy: Policy, texts: Sequence[Text], chunk_tokens: int) -> list[list[float]]:
-    """Of each text's tokens but the first."""
-    found: list[list[float]] = []
-    for chunk in in_chunks(texts, [len(answer) for _, answer in texts], chunk_tokens):
-        logits_TV, tokens_T, _ = policy.logits(chunk)
-        found += [part.tolist() for part in token_logps(logits_TV, tokens_T).split([len(answer) for _, answer in chunk])]
-    return found
 
 
 def _difference(probe: Probe) -> float:

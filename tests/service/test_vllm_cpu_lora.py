@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from service.vllm_cpu_lora import FEW_ROWS, Batch, Run, arrange, register
+from service.vllm_cpu_lora import FEW_ROWS, LONG_RUN, Batch, Run, arrange, register
 from service.vllm_plugins import is_known
 
 pytestmark = [
@@ -203,14 +203,20 @@ def test_an_adapter_ruins_nobody_elses_rows(form: str) -> None:
     layer = Layer(form, torch.float32)
     slots = [0, 1, 0, 1, 2, -1]
     x, others = layer.inputs(len(slots)), [0, 2, 4, 5]
-    before = layer.run(x, slots)
-    layer.layer.reset_lora(1)  # as vLLM does before it writes
-    for weights in (*layer.layer.lora_a_stacked, *layer.layer.lora_b_stacked):
-        weights[1].fill_(torch.nan)
-    after = layer.run(x, slots)
+    together = layer.run(x, slots)
+
+    def ruin(slot: int) -> Tensor:
+        layer.layer.reset_lora(slot)  # as vLLM does before it writes
+        for weights in (*layer.layer.lora_a_stacked, *layer.layer.lora_b_stacked):
+            weights[slot].fill_(torch.nan)
+        return layer.run(x, slots)
+
+    before = ruin(3)  # which is in no row: from now on each adapter is multiplied by itself
+    torch.testing.assert_close(before, together, rtol=1e-5, atol=1e-5)
+    after = ruin(1)
     assert after[[1, 3]].isnan().all()
-    torch.testing.assert_close(after[others], before[others], rtol=1e-5, atol=1e-5)
-    assert torch.equal(_bits(after[5]), _bits(before[5]))  # of the base model
+    assert torch.equal(_bits(after[others]), _bits(before[others]))
+    assert torch.equal(_bits(after[5]), _bits(together[5]))  # of the base model, whatever way the others take
 
 
 @pytest.mark.parametrize("form", ["qkv", "gate_up"])
@@ -241,10 +247,16 @@ def test_rows_are_sorted_only_where_that_spares_products() -> None:
     assert arrange(torch.tensor([2, 2, 2]), SLOTS) == Batch(None, (Run(2, slice(0, 3)),))
     assert arrange(torch.tensor([-1, -1]), SLOTS) == Batch(None, ())
     assert arrange(torch.tensor([-1, 0, 0]), SLOTS) == Batch(None, (Run(0, slice(1, 3)),))
-    long = arrange(torch.tensor([0, 1, 0]).repeat_interleave(FEW_ROWS), SLOTS)
-    assert long.order is None and long.others is None and len(long.runs) == 3
-    mixed = arrange(torch.tensor([1, -1, 0, 1, -1, 0] * FEW_ROWS), SLOTS)
-    assert mixed.order is not None and mixed.order.tolist()[:2] == [2, 5] and mixed.others is None
+    changing = torch.tensor([0, 1] * (FEW_ROWS // LONG_RUN))
+    long = arrange(changing.repeat_interleave(LONG_RUN + 1), SLOTS)
+    assert long.order is None and long.others is None and len(long.runs) == len(changing)
+    least = arrange(torch.cat([changing, changing[:2]]).repeat_interleave(LONG_RUN), SLOTS)
+    assert least.order is None and len(least.runs) == len(changing) + 2
+    assert arrange(torch.cat([changing, changing[:2]]).repeat_interleave(LONG_RUN - 1), SLOTS).order is not None
+    mixed_slots = [1, -1, 0, 1, -1, 0] * FEW_ROWS
+    mixed = arrange(torch.tensor(mixed_slots), SLOTS)
+    rows_of = {slot: [row for row, own in enumerate(mixed_slots) if own == slot] for slot in (0, 1)}
+    assert mixed.order is not None and mixed.order.tolist() == rows_of[0] + rows_of[1] and mixed.others is None
     assert mixed.runs == (Run(0, slice(0, 2 * FEW_ROWS)), Run(1, slice(2 * FEW_ROWS, 4 * FEW_ROWS)))
 
 
