@@ -86,8 +86,12 @@ class Watch:
         self._length += len(text)
         if self._scan is None:
             return [frame]
+        steps = self._scan.take(text)
+        if not self._held and not self.changed and steps == [(self._length, None)]:
+            self._sent = self._length
+            return [frame]
         self._held.append(_Held(self._length - len(text), self._length, frame))
-        return list(self._pass(self._scan.take(text)))
+        return list(self._pass(steps))
 
     def finish(self) -> list[Completion]:
         """What may go out when the engine has nothing more to say."""

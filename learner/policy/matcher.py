@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,11 +36,11 @@ class Matcher:
 
     def __init__(self, rule: Rule) -> None:
         self.look_alikes = bool(rule.words)
-        self._sources = rule.pattern or (phrases_in(rule.words, look_alikes=True),)
-        shapes = [shape_of(source) for source in self._sources]
+        self.sources = rule.pattern or (phrases_in(rule.words, look_alikes=True),)
+        shapes = [shape_of(source) for source in self.sources]
         self.needs = [shape.needs for shape in shapes]  # of each pattern
-        self._searches = [re.compile(source).search for source in self._sources]
-        self._opening = opening_of(self._sources)
+        self._searches = [re.compile(source).search for source in self.sources]
+        self._opening = opening_of(self.sources)
         self._near, self._unless = self._searcher(rule.near), self._searcher(rule.unless)
         around = AROUND if rule.near or rule.unless else 0
         widths = [shape.width for shape in shapes if shape.width is not None]
@@ -95,10 +95,27 @@ class Matcher:
     @cached_property
     def _partial(self) -> regex.Pattern[str]:
         """At a text's end nobody knows yet whether it is the edge of a word."""
-        return regex.compile("|".join(f"(?:{EDGE.sub(EDGE_OR_UNKNOWN, source)})" for source in self._sources))
+        return regex.compile("|".join(f"(?:{EDGE.sub(EDGE_OR_UNKNOWN, source)})" for source in self.sources))
 
     def _view(self, folded: str) -> str:
         return fold_look_alikes(folded) if self.look_alikes else folded
+
+
+class Openings:
+    """Where matches of any of these rules may begin: one look for all of them."""
+
+    def __init__(self, matchers: Iterable[Matcher]) -> None:
+        viewed: dict[bool, list[str]] = {}  # by whether look-alikes count
+        for matcher in matchers:
+            viewed.setdefault(matcher.look_alikes, []).extend(matcher.sources)
+        self._openings = [(look_alikes, opening_of(sources)) for look_alikes, sources in viewed.items()]
+
+    def any(self, folded: str, at: int) -> bool:
+        """Whether a match may begin in a folded text that goes on, from `at` on."""
+        for look_alikes, opening in self._openings:
+            if opening is None or opening.search(fold_look_alikes(folded) if look_alikes else folded, at):
+                return True
+        return False
 
 
 def phrases_in(phrases: Sequence[str], look_alikes: bool = False) -> str:

@@ -14,7 +14,7 @@ from learner.policy.check import check_rules
 from learner.policy.classifiers import CLASSIFIERS
 from learner.policy.fold import Folded, fold
 from learner.policy.index import Index
-from learner.policy.matcher import Found, Matcher, phrases_in
+from learner.policy.matcher import Found, Matcher, Openings, phrases_in
 from learner.policy.rule import SEVERITIES, Action, Rule, Severity, Where
 
 SHIPPED = Path(__file__).parent / "default.toml"
@@ -55,6 +55,8 @@ class Policy:
             "prompt": [rule for rule in rules if rule.is_about("prompt")],
             "answer": [rule for rule in rules if rule.is_about("answer")],
         }
+        self.stopping = [rule for rule in self._about["answer"] if rule.stops]
+        self.openings = Openings(self._matchers[rule.name] for rule in self.stopping if rule.name in self._matchers)
 
     def about(self, where: Where) -> list[Rule]:
         """The rules on prompts, or on answers."""

@@ -26,9 +26,8 @@ class Scan:
     """Takes an answer piece by piece. Only rules that stop answers count; places are those of the whole answer."""
 
     def __init__(self, policy: Policy) -> None:
-        rules = [rule for rule in policy.about("answer") if rule.stops]
-        self._watched = [(rule, matcher) for rule in rules if (matcher := policy.matcher(rule)) is not None]
-        self._opaque = any(rule.classifier for rule in rules)  # no part of an answer can be told from it
+        self._watched = [(rule, matcher) for rule in policy.stopping if (matcher := policy.matcher(rule)) is not None]
+        self._opaque = any(rule.classifier for rule in policy.stopping)  # no part of an answer can be told from it
         self._policy = policy
         self._text, self._base, self._from = "", 0, 0  # the end of the answer, where it begins, and what is not settled yet
 
@@ -39,7 +38,10 @@ class Scan:
 
     def take(self, text: str) -> list[Step]:
         """What the answer's next piece settles."""
+        harmless = not self._opaque and self._is_settled and self._begins_nothing(text)
         self._text += text
+        if harmless:
+            return self._settle(len(self._text))
         return [] if self._opaque else self._steps(final=False)
 
     def finish(self) -> list[Step]:
@@ -61,9 +63,22 @@ class Scan:
             one = breach(rule, "answer", folded, place)
             steps.append(Step(self._base + one.start, _moved(one, self._base)))
             at = place.start + 1
-        self._from = self._base + (len(self._text) if final else folded.place(settled))
+        return [*steps, *self._settle(len(self._text) if final else folded.place(settled))]
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._from == self._base + len(self._text)
+
+    def _begins_nothing(self, text: str) -> bool:
+        """Whether no match may begin in what follows a settled text. Quick, and where it cannot tell, it says no."""
+        before = self._text[-1:]  # of ASCII it becomes one character, whatever is before it
+        joined = before + text
+        return joined.isascii() and not self._policy.openings.any(fold(joined).text, len(before))
+
+    def _settle(self, length: int) -> list[Step]:
+        self._from = self._base + length
         self._forget()
-        return [*steps, Step(self._from)]
+        return [Step(self._from)]
 
     def _next(self, folded: Folded, at: int, final: bool) -> tuple[int, tuple[Rule, Found] | None]:
         """How far nothing forbidden begins, and the first that does."""

@@ -39,7 +39,7 @@ PROMISED = {
 }
 STAYS_S = 0.05  # a server that has nothing more to say
 FRAMES = 6
-ANSWER = Script(number=1, model="base", frames=FRAMES, token_ids=False)
+ANSWER = Script(number=0, model="base", frames=FRAMES, token_ids=False)
 BYTES = ANSWER.begin() + b"".join(map(ANSWER.frame, range(1, FRAMES)))
 DIRECT = Way("direct", 1, "base")
 
@@ -49,6 +49,11 @@ def port() -> Iterator[int]:
     """Of a scripted engine in a process of its own."""
     with run_engine() as port:
         yield port
+
+
+def test_answers_begin_with_words_of_their_own() -> None:
+    firsts = {Script(number, "base", FRAMES, token_ids=False).frame(0).rsplit(b'"content":"', 1)[1] for number in range(8)}
+    assert len(firsts) > 4
 
 
 def test_the_engines_client_takes_the_script_for_vllm(port: int) -> None:

@@ -20,13 +20,19 @@ WORDS = (
 ).split()  # prose, since what is held against a policy while it is said takes the longer the more it looks like a breach
 
 
-def text(number: int) -> bytes:
-    """What a frame says: its number and a word, with the space before as tokens have it."""
-    return b" %d %b" % (number, WORDS[number % len(WORDS)])
+def text(number: int, first: int = 0) -> bytes:
+    """What a frame says: its number and a word, with the space before as tokens have it. `first` is the answer's first word."""
+    return b" %d %b" % (number, WORDS[(first + number) % len(WORDS)])
 
 
-def whole_text(frames: int) -> bytes:
-    return b"".join(map(text, range(frames)))
+def whole_text(frames: int, first: int = 0) -> bytes:
+    return b"".join(text(number, first) for number in range(frames))
+
+
+@cache
+def whole_texts(frames: int) -> frozenset[bytes]:
+    """All that an answer of so many frames may say."""
+    return frozenset(whole_text(frames, first) for first in range(len(WORDS)))
 
 
 def count_lost(said: bytes, frames: int) -> int:
@@ -35,10 +41,13 @@ def count_lost(said: bytes, frames: int) -> int:
 
 
 class Script:
-    """One streamed answer of so many frames, as the pieces of bytes that are written for it."""
+    """One streamed answer of so many frames, as the pieces of bytes that are written for it.
+
+    Answers begin with other words each, as the policy lets some words go at once and holds others until the next.
+    """
 
     def __init__(self, number: int, model: str, frames: int, token_ids: bool) -> None:
-        self.frames, self._token_ids = frames, token_ids
+        self.frames, self._token_ids, self._first = frames, token_ids, number % len(WORDS)
         self._head = _head("chat.completion.chunk", number, model) + b'"choices":['
 
     def begin(self) -> bytes:
@@ -50,7 +59,7 @@ class Script:
     def frame(self, number: int) -> bytes:
         """The frame of that number, counted from 0. After the last comes all that ends an answer."""
         last = number + 1 == self.frames
-        said = self._chunk(_said(number, last, self._token_ids))
+        said = self._chunk(_said(number, self._first, last, self._token_ids))
         return said + self._end() if last else said
 
     def _end(self) -> bytes:
@@ -61,10 +70,10 @@ class Script:
 
 
 @cache
-def _said(number: int, last: bool, token_ids: bool) -> bytes:
+def _said(number: int, first: int, last: bool, token_ids: bool) -> bytes:
     reason = b'"length"' if last else b"null"
     ids = b"[%d]" % (number + 9) if token_ids else b"null"
-    delta = b'{"index":0,"delta":{"content":"%b"},"logprobs":null,' % text(number)
+    delta = b'{"index":0,"delta":{"content":"%b"},"logprobs":null,' % text(number, first)
     return delta + b'"finish_reason":%b,"token_ids":%b}]}\n\n' % (reason, ids)
 
 

@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 from httptools import HttpParserError, HttpResponseParser
 
-from service.bench.gateway.frames import CONTENT, DONE, count_lost, whole_text
+from service.bench.gateway.frames import CONTENT, DONE, count_lost, whole_texts
 from service.bench.gateway.spec import Load, Loaded, Percentiles
 
 PEOPLE = 64  # keys that clients ask with, so that none asks for much at once
@@ -58,7 +58,7 @@ class Reading:
             return
         if self.status != 200:
             self.problem = f"status {self.status}: {self._rest[:SHOWN_BYTES].decode(errors='replace')}"
-        elif self.said != whole_text(frames):
+        elif self.said not in whole_texts(frames):
             end = self._rest[-SHOWN_BYTES:].decode(errors="replace")
             self.problem = f"{count_lost(self.said, frames)} of {frames} frames lost, or others among them; it ends {end!r}"
         elif not self._done:
