@@ -158,22 +158,22 @@ async def find_adapter(connection: AsyncConnection, name: str) -> Adapter:
 async def go_live(
     context: Context, name: str, actor: str, reason: str, replaces: str | None = None, note: Note | None = None
 ) -> Release:
-    """The commit that moves the pointer, and the news of it.
+    """The commit that moves the pointer, and the news of it, which is read in the same transaction: nobody waits for it.
 
     Raises `StageError` when the version may not go live, or `replaces` another one than is live by now.
     """
 
-    async def write(connection: AsyncConnection) -> Release:
+    async def write(connection: AsyncConnection) -> tuple[Release, Standing]:
         moved = await release.go_live(connection, name, actor, reason, context.clock(), replaces)
         if note is not None:
             await note(connection)
-        return moved
+        return moved, await _select_standing(connection, context.settings.release)
 
     began = time.perf_counter()
     with deciding():
-        moved = await context.database.write(write)
+        moved, now = await context.database.write(write)
     failpoint("release:committed")
-    await tell(context)
+    context.announce(now)
     context.timed("flip", time.perf_counter() - began)
     return moved
 
@@ -196,17 +196,15 @@ async def tell(context: Context) -> None:
 
 async def standing(database: Database, settings: ReleaseSettings) -> Standing:
     """Who answers, by the database. Raises `StageError` before anything is live."""
+    return await database.read(lambda connection: _select_standing(connection, settings))
 
-    async def select(connection: AsyncConnection) -> Standing | None:
-        live = await release.select_live(connection)
-        if live is None:
-            return None
-        found = tuple(tried(canary, settings) for canary in await canaries.select_open(connection))
-        return Standing(live.adapter, await release.select_previous(connection), found)
 
-    if (found := await database.read(select)) is None:
+async def _select_standing(connection: AsyncConnection, settings: ReleaseSettings) -> Standing:
+    live = await release.select_live(connection)
+    if live is None:
         raise StageError(NOTHING_LIVE)
-    return found
+    found = tuple(tried(canary, settings) for canary in await canaries.select_open(connection))
+    return Standing(live.adapter, await release.select_previous(connection), found)
 
 
 async def drain(context: Context) -> None:

@@ -36,7 +36,7 @@ class Move(Struct, frozen=True):
     version: str
     load_ms: float  # the engine reads the adapter
     flip_ms: float  # from the call that puts it live until every new request is its
-    commit_ms: float  # of that, the commit and the news of it
+    commit_ms: float  # of that, the commit, and reading and telling who answers
     rollback_ms: float  # the whole way back: files proved, loaded, committed, told
     after: list[Heard]  # first answers of the version, one after another
     swapped: tuple[float, float]

@@ -94,7 +94,7 @@ async def _quiet(seconds: float) -> tuple[float, float]:
 
 
 async def _flip(parts: Parts, version: str) -> tuple[float, float]:
-    """Milliseconds until new requests are the version's, and those since the last statement of the transaction."""
+    """Milliseconds until new requests are the version's, and those since the pointer was written."""
     written: list[float] = []
 
     async def note(_: AsyncConnection) -> None:
