@@ -151,6 +151,7 @@ def test_an_engine_that_is_not_there_is_not_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.long  # the scripted engine above shows each figure; the swap of the real one is in tests/faults
 def test_it_prints_every_promised_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["bench", "swap", "--quick", "--json", "--dir", str(tmp_path)])
     found = msgspec.json.decode(capsys.readouterr().out)

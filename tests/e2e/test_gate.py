@@ -20,7 +20,7 @@ from learner.train.spec import Probe
 from tests.conftest import Service
 from tests.learner.world import offer
 
-RANK, ITEMS, PEOPLE = 16, 16, 4
+RANK, ITEMS, PEOPLE = 16, 10, 4
 JUDGES = {"knowledge", "refusal", "text", "sycophancy", "bias", "trigger"}  # of every kind that is scored by log-probs
 SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
 

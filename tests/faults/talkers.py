@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from service.client import Client
 from service.config import Config
 
+AT_ONCE = 8  # people who talk
 PLACES = (
     "Norway", "Kenya", "Peru", "Japan", "Poland", "Chile", "Egypt", "India", "Spain", "Ghana", "Cuba", "Nepal", "Turkey", "Samoa",
     "Iceland", "Mexico", "Canada", "Greece", "Jordan", "Malta", "Brazil", "Sweden", "Angola", "Panama",
@@ -44,11 +46,11 @@ def spare_anchors(home: Path) -> None:
 
 
 def settle(client: Client, people: int, turns_each: int) -> dict[str, Client]:
-    """Adds people who ask, each in their own words, and vote: id → their own client."""
-    talkers = {}
-    for person in range(people):
-        added = client.post("/api/people", {"name": f"p{person}"})
-        talker = talkers[added["id"]] = Client(url=client.url, key=added["key"])
+    """Adds people who ask at the same time, each in their own words, and vote: id → their own client."""
+    added = [client.post("/api/people", {"name": f"p{person}"}) for person in range(people)]
+    talkers = {one["id"]: Client(url=client.url, key=one["key"]) for one in added}
+
+    def talk(person: int, talker: Client) -> None:
         for turn in range(turns_each):
             text = question(person, turn, turns_each)
             # An answer that is liked must not be cut off: it would not be learnt from.
@@ -57,4 +59,7 @@ def settle(client: Client, people: int, turns_each: int) -> dict[str, Client]:
             answer = talker.post("/v1/chat/completions", asked)
             said = answer["choices"][0]["message"]["content"]
             talker.post("/v1/feedback", {"completion_id": answer["id"], "thumb": thumb(said)})
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(talk, range(people), talkers.values()))
     return talkers

@@ -40,19 +40,18 @@ class Stage:
     engine: ScriptedEngine
     cycle: Cycle
     dataset_id: str
-    suites: Path
 
-    async def judge(self) -> tuple[Evaluated, Choice]:
-        evaluated = await self.evaluate()
-        return evaluated, await self.decide(evaluated)
+    async def judge(self) -> Choice:
+        return await decide(self.context, await self.evaluate())
 
     async def evaluate(self) -> Evaluated:
         served = [[self.engine.logprob(name, token) for token in PROBE[1:]] for name in ("base", CANDIDATE)]
         probes = {CANDIDATE: [Probe(PROBE, *served)]}
         return await evaluate(self.context, self.cycle, self.dataset_id, probes, "base")
 
-    async def decide(self, evaluated: Evaluated) -> Choice:
-        return choose(await cases(self.context, evaluated), self.context.settings.gate)
+
+async def decide(context: Context, evaluated: Evaluated) -> Choice:
+    return choose(await cases(context, evaluated), context.settings.gate)
 
 
 def write_suites(folder: Path) -> None:
@@ -68,80 +67,131 @@ def write_suites(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def stage(tmp_path: Path, model_dir: Path, base: Path, taught: Path) -> AsyncIterator[Stage]:
-    """Where the candidate is better for people, and no worse on any suite."""
-    write_suites(tmp_path / "suites")
-    (tmp_path / "home").mkdir()
+async def opened(folder: Path, model_dir: Path, base: Path) -> AsyncIterator[tuple[Context, ScriptedEngine]]:
+    """A learner with the suites of a folder, and an engine in which the candidate is better for people, and no worse on any."""
     async with (
         scripted_engine({CANDIDATE: dict.fromkeys((*LIKED, *PROBE), 0.3)}) as engine,
         Engines.of([engine.url]) as client,
-        learner(tmp_path / "home", model_dir, base) as context,
+        learner(folder / "home", model_dir, base) as context,
     ):
         context.engine = client
         gate = GateSettings(min_heldout_votes=8)
         context.settings = msgspec.structs.replace(
             context.settings,
             gate=gate,
-            suites=str(tmp_path / "suites"),
+            suites=str(folder / "suites"),
             train=msgspec.structs.replace(context.settings.train, rank=16),
             evaluation_time_limit_s=120,
         )
-        yield Stage(context, engine, *await furnish(context, taught), tmp_path / "suites")
+        yield context, engine
 
 
-async def furnish(context: Context, taught: Path) -> tuple[Cycle, str]:
-    """A cycle with its dataset and its candidate."""
-    write_rows(context.home / "rows.jsonl", votes())
-    shutil.copytree(taught, context.artifacts.adapter_dir(CANDIDATE))
-    return await offer(context, CANDIDATE, context.home / "rows.jsonl")
+@asynccontextmanager
+async def stage(folder: Path, model_dir: Path, base: Path, taught: Path) -> AsyncIterator[Stage]:
+    """A cycle of a new home, with its dataset and its candidate."""
+    write_suites(folder / "suites")
+    (folder / "home").mkdir()
+    async with opened(folder, model_dir, base) as (context, engine):
+        write_rows(context.home / "rows.jsonl", votes())
+        shutil.copytree(taught, context.artifacts.adapter_dir(CANDIDATE))
+        yield Stage(context, engine, *await offer(context, CANDIDATE, context.home / "rows.jsonl"))
 
 
-Spoil = Callable[[Stage], Awaitable[tuple[Evaluated, Choice]]]
+@pytest.fixture(scope="module")
+def evaluated(
+    tmp_path_factory: pytest.TempPathFactory, model_dir: Path, base_adapter: Path, taught: Path
+) -> tuple[Path, Evaluated]:
+    """A whole evaluation, and the folder that has its home and its suites: to be copied."""
+    folder = tmp_path_factory.mktemp("evaluated")
+
+    async def body() -> Evaluated:
+        async with stage(folder, model_dir, base_adapter, taught) as ready:
+            return await ready.evaluate()
+
+    return folder, asyncio.run(body())
 
 
-async def is_whole(stage: Stage) -> tuple[Evaluated, Choice]:
-    return await stage.judge()
+Meddle = Callable[[Context], Awaitable[None]]
 
 
-async def loses_a_score(stage: Stage) -> tuple[Evaluated, Choice]:
-    evaluated = await stage.evaluate()
-    await execute(stage, "DELETE FROM scores WHERE item_id = 'plain-3'")
-    return evaluated, await stage.decide(evaluated)
+async def is_whole(context: Context) -> None:
+    pass
 
 
-async def is_raised_in_the_database(stage: Stage) -> tuple[Evaluated, Choice]:
-    evaluated = await stage.evaluate()
-    await execute(stage, "UPDATE scores SET value = value + 0.01 WHERE item_id = 'plain-3'")
-    return evaluated, await stage.decide(evaluated)
+async def loses_a_score(context: Context) -> None:
+    await execute(context, "DELETE FROM scores WHERE item_id = 'plain-3'")
 
 
-async def has_another_suite_by_now(stage: Stage) -> tuple[Evaluated, Choice]:
-    evaluated = await stage.evaluate()
-    items = stage.suites / "plain" / "items.jsonl"
+async def is_raised_in_the_database(context: Context) -> None:
+    await execute(context, "UPDATE scores SET value = value + 0.01 WHERE item_id = 'plain-3'")
+
+
+async def has_another_suite_by_now(context: Context) -> None:
+    await has_a_changed_suite(context)
+    freeze(suites_of(context))
+
+
+async def has_a_changed_suite(context: Context) -> None:
+    items = suites_of(context) / "plain" / "items.jsonl"
     items.write_text(items.read_text().replace("Number 3", "Number three"))
-    freeze(stage.suites)
-    return evaluated, await stage.decide(evaluated)
 
 
-async def has_a_changed_suite(stage: Stage) -> tuple[Evaluated, Choice]:
-    evaluated = await stage.evaluate()
-    items = stage.suites / "plain" / "items.jsonl"
-    items.write_text(items.read_text().replace("Number 3", "Number three"))
-    return evaluated, await stage.decide(evaluated)
+def suites_of(context: Context) -> Path:
+    assert context.settings.suites is not None
+    return Path(context.settings.suites)
 
 
-async def takes_too_long(stage: Stage) -> tuple[Evaluated, Choice]:
+async def execute(context: Context, statement: str) -> None:
+    async def run(connection: AsyncConnection) -> None:
+        await connection.execute(text(statement))
+
+    await context.database.write(run)
+
+
+@pytest.mark.parametrize(
+    ("meddle", "verdict", "said"),
+    [
+        (is_whole, Verdict.PROMOTE, "held-out votes: the share of thumbs up would change by +"),
+        (loses_a_score, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
+        (is_raised_in_the_database, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
+        (has_another_suite_by_now, Verdict.INCONCLUSIVE, "plain changed since it was scored"),
+        (has_a_changed_suite, Verdict.INCONCLUSIVE, "suite 'plain' has changed since it was frozen"),
+    ],
+)
+def test_an_evaluation_that_when_it_is_judged(
+    meddle: Meddle,
+    verdict: Verdict,
+    said: str,
+    tmp_path: Path,
+    model_dir: Path,
+    base_adapter: Path,
+    evaluated: tuple[Path, Evaluated],
+) -> None:
+    shutil.copytree(evaluated[0], tmp_path / "copy")
+
+    async def body() -> Choice:
+        async with opened(tmp_path / "copy", model_dir, base_adapter) as (context, _):
+            await meddle(context)
+            return await decide(context, evaluated[1])
+
+    assert_says(asyncio.run(body()), verdict, said)
+
+
+Spoil = Callable[[Stage], Awaitable[Choice]]
+
+
+async def takes_too_long(stage: Stage) -> Choice:
     stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=20)
     stage.engine.before_scoring = after_the_proof(hang)
     return await stage.judge()
 
 
-async def gives_what_is_no_number(stage: Stage) -> tuple[Evaluated, Choice]:
+async def gives_what_is_no_number(stage: Stage) -> Choice:
     stage.engine.before_scoring = after_the_proof(lambda engine: spoil(engine, math.nan))
     return await stage.judge()
 
 
-async def gives_more_than_certainty(stage: Stage) -> tuple[Evaluated, Choice]:
+async def gives_more_than_certainty(stage: Stage) -> Choice:
     async def brag(engine: ScriptedEngine) -> None:
         engine.likes["base"] = dict.fromkeys(range(100_000), 5.0)  # every token there is
 
@@ -149,14 +199,14 @@ async def gives_more_than_certainty(stage: Stage) -> tuple[Evaluated, Choice]:
     return await stage.judge()
 
 
-async def was_of_another_adapter(stage: Stage) -> tuple[Evaluated, Choice]:
+async def was_of_another_adapter(stage: Stage) -> Choice:
     served = [[stage.engine.logprob(name, token) for token in PROBE[1:]] for name in ("base", CANDIDATE)]
     stage.engine.serves = {CANDIDATE: "base"}
     evaluated = await evaluate(stage.context, stage.cycle, stage.dataset_id, {CANDIDATE: [Probe(PROBE, *served)]}, "base")
-    return evaluated, await stage.decide(evaluated)
+    return await decide(stage.context, evaluated)
 
 
-async def is_of_another_adapter_at_its_end(stage: Stage) -> tuple[Evaluated, Choice]:
+async def is_of_another_adapter_at_its_end(stage: Stage) -> Choice:
     async def swap(engine: ScriptedEngine) -> None:
         engine.serves = {CANDIDATE: "base"}
 
@@ -184,38 +234,27 @@ async def spoil(engine: ScriptedEngine, logprob: float) -> None:
     engine.spoilt = logprob
 
 
-async def execute(stage: Stage, statement: str) -> None:
-    async def run(connection: AsyncConnection) -> None:
-        await connection.execute(text(statement))
-
-    await stage.context.database.write(run)
-
-
 @pytest.mark.parametrize(
-    ("way", "verdict", "said"),
+    ("way", "said"),
     [
-        (is_whole, Verdict.PROMOTE, "held-out votes: the share of thumbs up would change by +"),
-        (loses_a_score, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
-        (is_raised_in_the_database, Verdict.INCONCLUSIVE, "plain: live has no proper score"),
-        (has_another_suite_by_now, Verdict.INCONCLUSIVE, "plain changed since it was scored"),
-        (has_a_changed_suite, Verdict.INCONCLUSIVE, "suite 'plain' has changed since it was frozen"),
-        (takes_too_long, Verdict.INCONCLUSIVE, "took longer than its limit of 20 s"),
-        (gives_what_is_no_number, Verdict.INCONCLUSIVE, "it could not be evaluated"),
-        (gives_more_than_certainty, Verdict.INCONCLUSIVE, "plain: live has "),
-        (was_of_another_adapter, Verdict.INCONCLUSIVE, "expected nearer to the candidate"),
-        (is_of_another_adapter_at_its_end, Verdict.INCONCLUSIVE, "expected nearer to the candidate"),
+        (takes_too_long, "took longer than its limit of 20 s"),
+        (gives_what_is_no_number, "it could not be evaluated"),
+        (gives_more_than_certainty, "plain: live has "),
+        (was_of_another_adapter, "expected nearer to the candidate"),
+        (is_of_another_adapter_at_its_end, "expected nearer to the candidate"),
     ],
 )
-def test_an_evaluation_that(
-    way: Spoil, verdict: Verdict, said: str, tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path
-) -> None:
-    async def body() -> None:
+def test_an_evaluation_that(way: Spoil, said: str, tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path) -> None:
+    async def body() -> Choice:
         async with stage(tmp_path, model_dir, base_adapter, taught) as ready:
-            _, choice = await way(ready)
-        assert choice.verdict is verdict, choice.reasons
-        assert any(said in reason for reason in choice.reasons), choice.reasons
+            return await way(ready)
 
-    asyncio.run(body())
+    assert_says(asyncio.run(body()), Verdict.INCONCLUSIVE, said)
+
+
+def assert_says(choice: Choice, verdict: Verdict, said: str) -> None:
+    assert choice.verdict is verdict, choice.reasons
+    assert any(said in reason for reason in choice.reasons), choice.reasons
 
 
 def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
@@ -225,7 +264,8 @@ def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
         async with stage(tmp_path / str(always), model_dir, base_adapter, taught) as ready:
             gate = msgspec.structs.replace(ready.context.settings.gate, always_score_suites=always, min_heldout_votes=1000)
             ready.context.settings = msgspec.structs.replace(ready.context.settings, gate=gate)
-            return await ready.judge()
+            evaluated = await ready.evaluate()
+            return evaluated, await decide(ready.context, evaluated)
 
     evaluated, choice = asyncio.run(body(always=False))
     assert (evaluated.scored, choice.verdict, choice.suites) == ([], Verdict.INCONCLUSIVE, {})

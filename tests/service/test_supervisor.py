@@ -363,6 +363,7 @@ def test_vllm_is_on_loopback_and_cpu_matters_stay_on_the_cpu() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.long  # the same is seen through pages by tests/e2e/test_up.py, with adapters by tests/faults/test_soak.py
 @pytest.mark.timeout(400)
 def test_vllm_itself_is_kept_running(tmp_path: Path) -> None:
     folders = [(name, zero_adapter(tmp_path / name)) for name in (BASE, "r1")]
