@@ -28,7 +28,7 @@ from learner.simulated.user import User, split_prompts
 from learner.transfer import Transfer
 
 DAY_S = 24 * 3600.0
-CONCURRENCY = 64  # as many as the engine answers at once as it comes
+CONCURRENCY = 64  # questions at once: as many as an engine answers, by its default
 POLL_S = 0.5
 
 

@@ -39,7 +39,7 @@ PROMISED = {
 }
 STAYS_S = 0.05  # a server that has nothing more to say
 FRAMES = 6
-ANSWER = Script(number=0, model="base", frames=FRAMES, token_ids=False)
+ANSWER = Script(number=1, model="base", frames=FRAMES, token_ids=False)
 BYTES = ANSWER.begin() + b"".join(map(ANSWER.frame, range(1, FRAMES)))
 DIRECT = Way("direct", 1, "base")
 
@@ -73,8 +73,9 @@ def test_the_engines_client_takes_the_script_for_vllm(port: int) -> None:
 
     frames, plain = asyncio.run(talk())
     said = [choice for frame in frames for choice in frame.choices]
+    number = int(frames[0].id.removeprefix("chatcmpl-bench"))
     assert frames[0].prompt_token_ids and {frame.model for frame in frames} == {"base"}
-    assert "".join(one.delta.content or "" for one in said).encode() == whole_text(FRAMES)
+    assert "".join(one.delta.content or "" for one in said).encode() == whole_text(FRAMES, first=number)
     assert [one.finish_reason for one in said] == [None] * FRAMES + ["length"]  # the first is the role's
     assert [ids for one in said for ids in one.token_ids or []] == plain.choices[0].token_ids
     assert frames[-1].usage == plain.usage and plain.usage is not None and plain.usage.completion_tokens == FRAMES
