@@ -25,6 +25,7 @@ from service.home_key import HomeKeyError, is_new, operator_key
 from service.listen import listen
 from service.lock import InUseError, hold
 from service.starting import Stages
+from service.steady import keep_steady
 from service.telemetry.logs import start_log
 from storage.archive import DATABASE
 from storage.migrate import NewerSchemaError, migrate
@@ -109,12 +110,13 @@ def _listen(server: ServerSettings) -> socket.socket:
 
 
 def _announce(url: str, stages: Stages) -> None:
-    """Says where the page is once it is there, and when the model can answer, with what the time went to."""
+    """Says where the page is once it is there, and when the model can answer, with what the time went to; from then on it does."""
     told = False
     while True:
         try:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=5) as response:
                 engine = msgspec.json.decode(response.read(), type=Readiness)
+                keep_steady()
                 print(*_times(stages.took_s | engine.took_s), f"Ready: open {url} and chat", sep="\n", flush=True)
                 return
         except urllib.error.HTTPError as error:

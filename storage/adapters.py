@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.lineage import select_ancestry
 from storage.records import Adapter, AdapterState
-from storage.rows import insert, select_all, select_one
+from storage.rows import change, insert, select_all, select_one
 from storage.tables import adapters
 
+NAMED = select(adapters).where(adapters.c.name == bindparam("name"))
+MOVED = update(adapters).where(adapters.c.name == bindparam("at")).values(state=bindparam("to"))
 GONE = (AdapterState.ERASED, AdapterState.QUARANTINED)  # what no longer may answer people
 
 
@@ -20,7 +22,7 @@ async def insert_adapter(connection: AsyncConnection, adapter: Adapter) -> None:
 
 async def select_adapter(connection: AsyncConnection, name: str) -> Adapter | None:
     """The adapter with this name."""
-    return await select_one(connection, select(adapters).where(adapters.c.name == name), Adapter)
+    return await select_one(connection, NAMED, Adapter, name=name)
 
 
 async def select_adapters(connection: AsyncConnection) -> list[Adapter]:
@@ -47,8 +49,7 @@ async def select_clean_ancestor(connection: AsyncConnection, name: str) -> Adapt
 
 async def update_adapter_state(connection: AsyncConnection, name: str, state: AdapterState) -> None:
     """Set the state; LookupError if there is no such adapter."""
-    result = await connection.execute(update(adapters).where(adapters.c.name == name).values(state=state))
-    if result.rowcount == 0:
+    if await change(connection, MOVED, at=name, to=state) == 0:
         raise LookupError(f"no adapter {name!r}")
 
 

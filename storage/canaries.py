@@ -7,7 +7,7 @@ longer as it was when the move was decided: somebody else came first.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.adapters import select_tainted, update_adapter_state
@@ -21,6 +21,7 @@ from storage.tables import canaries, canary_steps, messages
 
 SLOTS = 3
 OPEN = (CanaryState.WAITING_APPROVAL, CanaryState.RUNNING, CanaryState.HELD)
+THOSE_OPEN = select(canaries).where(or_(*(canaries.c.state == state for state in OPEN))).order_by(canaries.c.id)
 ACTOR = "release"  # in the audit log, of what follows from another move
 
 
@@ -69,7 +70,7 @@ async def select_canary_of_cycle(connection: AsyncConnection, cycle_id: int) -> 
 
 async def select_open(connection: AsyncConnection) -> list[Canary]:
     """Those that have not ended, oldest first."""
-    return await select_all(connection, select(canaries).where(canaries.c.state.in_(OPEN)).order_by(canaries.c.id), Canary)
+    return await select_all(connection, THOSE_OPEN, Canary, is_built=True)
 
 
 async def select_canaries(connection: AsyncConnection, limit: int) -> list[Canary]:

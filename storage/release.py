@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Integer, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.adapters import GONE, select_adapter, update_adapter_state
@@ -10,8 +10,19 @@ from storage.audit import insert_audit
 from storage.canaries import end_promoted
 from storage.connect import in_turn
 from storage.records import AdapterState, Release
-from storage.rows import insert_numbered, select_all
+from storage.rows import insert_numbered, select_all, select_one
 from storage.tables import adapters, release
+
+NEWEST = select(release).order_by(release.c.id.desc()).limit(bindparam("limit", type_=Integer))
+LIVE = select(release.c.adapter).order_by(release.c.id.desc()).limit(1).scalar_subquery()
+FIT = adapters.c.tainted_at_s.is_(None), *(adapters.c.state != state for state in GONE)
+BEFORE = (
+    select(release)
+    .join(adapters, adapters.c.name == release.c.adapter)
+    .where(release.c.adapter != LIVE, *FIT)
+    .order_by(release.c.id.desc())
+    .limit(1)
+)
 
 
 async def go_live(
@@ -52,10 +63,8 @@ async def select_previous(connection: AsyncConnection) -> str | None:
 
     None if there is none: what learnt from somebody who is forgotten, is erased or quarantined does not come back.
     """
-    live = select(release.c.adapter).order_by(release.c.id.desc()).limit(1).scalar_subquery()
-    before = select(release.c.adapter).join(adapters, adapters.c.name == release.c.adapter)
-    fit = before.where(release.c.adapter != live, adapters.c.tainted_at_s.is_(None), adapters.c.state.not_in(GONE))
-    return (await connection.scalars(fit.order_by(release.c.id.desc()).limit(1))).first()
+    found = await select_one(connection, BEFORE, Release, is_built=True)
+    return None if found is None else found.adapter
 
 
 async def was_live(connection: AsyncConnection, adapter: str) -> bool:
@@ -66,4 +75,4 @@ async def was_live(connection: AsyncConnection, adapter: str) -> bool:
 
 async def select_history(connection: AsyncConnection, limit: int) -> list[Release]:
     """The newest `limit` moves, newest first."""
-    return await select_all(connection, select(release).order_by(release.c.id.desc()).limit(limit), Release)
+    return await select_all(connection, NEWEST, Release, limit=limit)

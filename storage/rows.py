@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Executable, Insert, Row, Select, Table
+from sqlalchemy import Executable, Insert, Row, Select, Table, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.prepared import at_hand, prepare
@@ -37,24 +37,37 @@ def _insertion(table: Table) -> Insert:
 
 async def insert_numbered(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
     """Add one row to a table whose integer `id` orders it; returns that id, above all before it."""
+    if (sqlite := at_hand(connection)) is not None:
+        return int(prepare(_insertion(table), connection.dialect, tuple(values)).execute(sqlite, values).lastrowid or 0)
     result = await connection.execute(table.insert().values(values))
     key = result.inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
-async def select_one(connection: AsyncConnection, statement: Select[Any], kind: type[Record], **values: object) -> Record | None:
+async def change(connection: AsyncConnection, statement: Update, **values: object) -> int:
+    """How many rows an UPDATE changed that is built once, with a `bindparam` for each value: it is kept for good."""
+    if (sqlite := at_hand(connection)) is not None:
+        return prepare(statement, connection.dialect, tuple(values)).execute(sqlite, values).rowcount
+    return (await connection.execute(statement, values)).rowcount
+
+
+async def select_one(
+    connection: AsyncConnection, statement: Select[Any], kind: type[Record], is_built: bool = False, **values: object
+) -> Record | None:
     """The first row as a Struct, or None. Columns the Struct does not name are left out.
 
-    A statement with values is built once, with a `bindparam` for each: it is prepared, and kept for good.
+    A statement that `is_built` once, as any with values is, with a `bindparam` for each, is prepared, and kept for good.
     """
-    rows = await select_all(connection, statement, kind, **values)
+    rows = await select_all(connection, statement, kind, is_built, **values)
     return rows[0] if rows else None
 
 
-async def select_all(connection: AsyncConnection, statement: Select[Any], kind: type[Record], **values: object) -> list[Record]:
-    """Every row as a Struct, in the statement's order; values as of `select_one`."""
-    if values and (sqlite := at_hand(connection)) is not None:
+async def select_all(
+    connection: AsyncConnection, statement: Select[Any], kind: type[Record], is_built: bool = False, **values: object
+) -> list[Record]:
+    """Every row as a Struct, in the statement's order; values, and what `is_built`, as of `select_one`."""
+    if (values or is_built) and (sqlite := at_hand(connection)) is not None:
         rows = prepare(statement, connection.dialect, tuple(values)).run(sqlite, values)
         return [msgspec.convert(row, kind) for row in rows]
     return [to_record(row, kind) for row in await connection.execute(statement, values)]

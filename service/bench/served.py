@@ -23,6 +23,7 @@ from service.bench.heard import ask_body, hear
 from service.bench.random_adapter import make_random_adapter
 from service.config import ADDRESS_FILE, LAST_STEPS_S, Config, ServerSettings
 from service.listen import listen
+from service.steady import keep_steady
 from service.warden import kill_group
 from storage import adapters, release
 from storage.archive import DATABASE
@@ -86,6 +87,7 @@ async def serve_here(home: Path, config: Config) -> AsyncIterator[tuple[str, Par
     serving = asyncio.create_task(server.serve([listening]))
     try:
         await wait_ready(url, serving.done)
+        keep_steady()
         yield url, app.state.parts
     finally:
         server.should_exit = True

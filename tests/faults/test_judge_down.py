@@ -12,7 +12,7 @@ from learner.evaluate.judged import Calibration, keep_calibration
 from learner.evaluate.stage import Evaluated
 from learner.evaluate.suite import OWN, Header, Item, Turn, add_suite
 from learner.gate import Choice, Verdict
-from tests.faults.test_evaluation import CANDIDATE, stage
+from tests.faults.test_evaluation import CANDIDATE, decide, stage
 from tests.learner.judging import MODEL, ScriptedJudge, finds, scripted_judge
 
 ITEMS = [Item(f"talk-{n}", f"talk-{n}", "tests", prompt=(Turn("user", f"Talk of {n} things."),)) for n in range(6)]
@@ -30,7 +30,8 @@ def judged(
             if calibrated:
                 keep_calibration(ready.context.home, GOOD)
             ready.context.settings = msgspec.structs.replace(ready.context.settings, judge=judge.settings())
-            return await ready.judge()
+            evaluated = await ready.evaluate()
+            return evaluated, await decide(ready.context, evaluated)
 
     return asyncio.run(body())
 

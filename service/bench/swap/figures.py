@@ -11,6 +11,7 @@ from service import bench
 from service.bench.heard import Heard
 from service.bench.spread import Spread, spread
 
+REASONS = 5  # why answers failed, that are told
 LEAST_INTERRUPTION_MS = 1.0  # a stall of less is not told from the machine's own unrest
 
 
@@ -48,6 +49,7 @@ class SwapFigures(Struct, frozen=True):
     """Counts are of streams. `interruption_ratio` is a restart's seconds by the longest stall that any stream saw of a move."""
 
     failed: int  # ended otherwise than whole
+    reasons: list[str]  # of those, each once, at most `REASONS`
     mixed: int  # named two versions
     misrouted: int  # begun when a version was live, and answered by another
     answers: int
@@ -77,6 +79,7 @@ def summarize(
     restart_s = median(restarts_s) if restarts_s else None
     return SwapFigures(
         failed=sum(not one.whole for one in everything),
+        reasons=sorted({one.error for one in everything if not one.whole})[:REASONS],
         mixed=sum(len(one.models) > 1 for one in everything),
         misrouted=sum(one.whole and one.models != {f"ratchet@{version}"} for version, one in begun),
         answers=len(everything),

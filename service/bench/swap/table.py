@@ -11,6 +11,7 @@ def swap_lines(found: SwapFigures) -> list[str]:
     return [
         f"{found.size.swaps} swaps and rollbacks under {found.size.streams} streams: {found.answers} answers, "
         f"{found.failed} failed, {found.mixed} of two versions, {found.misrouted} by another than the live one",
+        *(f"    failed: {reason}" for reason in found.reasons),
         f"flip, from the call to new requests  {_spread(found.flip_ms)}   of it the commit {_spread(found.commit_ms)}",
         f"load of an adapter, r={found.size.rank:<15} {_spread(found.load_ms)}",
         f"rollback, whole                      {_spread(found.rollback_ms)}",
