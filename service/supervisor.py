@@ -27,6 +27,7 @@ from learner.engines import Engines
 from learner.machine import fast_threads, resolve
 from service.settings import EngineSettings
 from service.starting import Stages
+from service.vllm_blocks import block_tokens
 from service.vllm_plugins import PLUGINS
 from service.warden import kill_group, read_pid
 
@@ -323,7 +324,7 @@ def engine_command(settings: EngineSettings, model_dir: Path, port: int, host: s
     }
     if _on_cpu(settings):
         flags["--kv-cache-memory-bytes"] = settings.kv_cache_bytes
-        flags["--block-size"] = 32  # of 128 by default, so that prompts under 128 tokens never met the prefix cache
+        flags["--block-size"] = block_tokens()  # of 128 by default, so that prompts under 128 tokens never met the prefix cache
         flags["--dtype"] = resolve(settings.precision)
         flags["--max-num-batched-tokens"] = settings.max_model_len
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enable-lora"]

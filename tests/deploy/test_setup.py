@@ -302,6 +302,7 @@ def test_this_checkout_is_installed() -> None:
     plugins = {plugin.name: plugin.value for plugin in importlib.metadata.entry_points(group="vllm.general_plugins")}
     assert plugins["ratchet_cpu_lora"] == "service.vllm_cpu_lora:register"
     assert plugins["ratchet_score_tail"] == "service.vllm_score_tail:register"
+    assert plugins["ratchet_blocks"] == "service.vllm_blocks:register"
     assert plugins["ratchet_waiting"] == "service.vllm_waiting:register"
     assert not list(ROOT.glob("*.egg-info"))
 
