@@ -65,7 +65,6 @@ install() {
         explain torch
     echo "Installing $(grep -c == deploy/requirements.lock) packages (2/4) …"
     pip_install "${locked[@]}" deploy/requirements.lock || explain "the packages of deploy/requirements.lock"
-    .venv/bin/python -m compileall -q -j 0 .venv/lib/python*/site-packages &>> $log || true  # as pip would, but with all cores
     echo "Installing ratchet (3/4) …"
     pip_install --no-deps --no-build-isolation -e . || explain ratchet
     rm -rf ./*.egg-info .venv/setup.damaged  # a by-product: the metadata lives in .venv
@@ -113,6 +112,7 @@ pip_install() {
     local fresh=()
     if [[ -e .venv/setup.damaged ]]; then fresh=(--no-cache-dir); fi  # pip may have kept the damaged download
     log_start=$(($(wc -l < $log) + 1))
+    # Python compiles what it imports; most files of these packages never are.
     .venv/bin/python -m pip install -vv --no-input --no-compile --progress-bar off ${fresh[@]+"${fresh[@]}"} "$@" < /dev/null 2>&1 |
         grep -vE '^ *(Found|Skipping) link' >> $log  # 70 MB of them
 }

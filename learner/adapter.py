@@ -1,7 +1,8 @@
 """Adapter folders: PEFT's layout, plus what Ratchet must know to serve one safely.
 
 vLLM accepts wrong layer names, narrower shapes, NaN and adapters of another base without a word, so `check_adapter` looks
-first. A folder holds `adapter_config.json` and `adapter_model.safetensors` as PEFT writes them, and `ratchet.json`.
+first: by NumPy, since the service does it beside streams, and to import torch takes seconds in which none of them goes on.
+A folder holds `adapter_config.json` and `adapter_model.safetensors` as PEFT writes them, and `ratchet.json`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from learner.model import model_sha256
 from learner.norms import layer_norms, product_norm
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}  # kinds of numbers that are read
 T = TypeVar("T")
 
 BASE = "base"  # the name under which the adapter that changes nothing is served
@@ -97,7 +101,7 @@ def expected_shapes(model_dir: Path, rank: int) -> dict[str, tuple[int, ...]]:
 
     shapes: dict[str, tuple[int, ...]] = {}
     for file in sorted(model_dir.glob("*.safetensors")):
-        with safe_open(file, "pt") as weights:
+        with safe_open(file, "np") as weights:
             for key in weights.keys():  # noqa: SIM118 (safe_open is no mapping)
                 module, _, kind = key.rpartition(".")
                 if kind == "weight" and module.rpartition(".")[2] in TARGETS:
@@ -147,29 +151,36 @@ def _check_changes(name: str, changes: dict[str, float], norms: dict[str, float]
 
 def _check_tensors(folder: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, float]:
     """Checks names, shapes and values; gives the norm of the change that the adapter makes to each layer."""
-    import torch
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError, deserialize
 
     try:
-        with safe_open(folder / WEIGHTS, "pt") as weights:
-            found = set(weights.keys())
-            if found != set(expected):
-                odd = sorted(found ^ set(expected))
-                raise AdapterError(f"{folder.name}: {len(odd)} tensors are missing or unexpected, first {odd[0]!r}")
-            tensors = {name: weights.get_tensor(name) for name in expected}
-            for name, shape in expected.items():
-                tensor = tensors[name]
-                if tuple(tensor.shape) != shape:
-                    raise AdapterError(f"{folder.name}: {name} is {tuple(tensor.shape)}, expected {shape}")
-                if not torch.isfinite(tensor).all():
-                    raise AdapterError(f"{folder.name}: {name} has values that are not finite numbers")
+        read = dict(deserialize((folder / WEIGHTS).read_bytes()))  # type: ignore[no-untyped-call]
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"{folder.name}: {WEIGHTS} cannot be read ({error}); expected a whole safetensors file") from error
+    if odd := sorted(read.keys() ^ expected.keys()):
+        raise AdapterError(f"{folder.name}: {len(odd)} tensors are missing or unexpected, first {odd[0]!r}")
+    tensors = {}
+    for name, shape in expected.items():
+        kind, found = read[name]["dtype"], tuple(read[name]["shape"])
+        if found != shape:
+            raise AdapterError(f"{folder.name}: {name} is {found}, expected {shape}")
+        if kind not in FLOATS:
+            raise AdapterError(f"{folder.name}: {name} is of {kind}, expected one of {', '.join(FLOATS)}")
+        tensors[name] = _floats(kind, read[name]["data"]).reshape(shape)
+        if not np.isfinite(tensors[name]).all():
+            raise AdapterError(f"{folder.name}: {name} has values that are not finite numbers")
     layers = [name.removesuffix(PART_A) for name in expected if name.endswith(PART_A)]
     return {
         layer.removeprefix(PREFIX): SCALE * product_norm(tensors[f"{layer}{PART_A}"], tensors[f"{layer}{PART_B}"])
         for layer in layers
     }
+
+
+def _floats(kind: str, data: bytes) -> NDArray[np.floating]:
+    """Numbers as safetensors keeps them. NumPy has no bfloat16: its bits are the upper half of a float32's."""
+    if kind == "BF16":
+        return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(data, FLOATS[kind])
 
 
 def _read(file: Path, kind: type[T]) -> T:

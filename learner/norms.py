@@ -5,16 +5,15 @@ Those of the base are remembered beside its weights, as reading all of these tak
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec import Struct
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from numpy.typing import NDArray
 
 from learner.model import model_sha256
 
@@ -58,7 +57,7 @@ def _measure(model_dir: Path, layers: set[str]) -> dict[str, float]:
     return norms
 
 
-def product_norm(lora_a: Tensor, lora_b: Tensor) -> float:
+def product_norm(lora_a: NDArray[np.floating], lora_b: NDArray[np.floating]) -> float:
     """The Frobenius norm of B A, without making that large matrix: |B A|² = sum of (BᵀB) * (A Aᵀ), both rank by rank."""
-    a, b = lora_a.double(), lora_b.double()
-    return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt())
+    a, b = lora_a.astype(np.float64), lora_b.astype(np.float64)
+    return math.sqrt(max(float(((b.T @ b) * (a @ a.T)).sum()), 0.0))

@@ -25,6 +25,7 @@ STORAGE_URL = "RATCHET_STORAGE_URL"  # takes the place of storage.url
 Mode = Literal["open", "keys", "proxy"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LAST_STEPS_S = 1  # of an exit: connections, jobs and the database
+KEEP_ALIVE_S = 75  # an idle connection stays open: longer than clients and balancers keep theirs, or they may ask just as it closes
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -19,7 +19,16 @@ from litestar import Litestar
 from learner.model import ensure_model
 from service.app import create_app
 from service.chat import Chat
-from service.config import ADDRESS_FILE, LAST_STEPS_S, OPERATOR_KEY_FILE, Config, ServerSettings, models_dir, streams_s
+from service.config import (
+    ADDRESS_FILE,
+    KEEP_ALIVE_S,
+    LAST_STEPS_S,
+    OPERATOR_KEY_FILE,
+    Config,
+    ServerSettings,
+    models_dir,
+    streams_s,
+)
 from service.health import Readiness
 from service.home_key import HomeKeyError, is_new, operator_key
 from service.listen import listen
@@ -91,6 +100,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,  # whom a proxy names is believed by the proxy's own address
                 timeout_graceful_shutdown=LAST_STEPS_S,
+                timeout_keep_alive=KEEP_ALIVE_S,
             )
         )
         self._chat: Callable[[], Chat] = lambda: app.state.parts.chat

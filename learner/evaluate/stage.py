@@ -1,9 +1,10 @@
 """Stage 4: candidates, live and base on the held-out votes and on every frozen suite, each suite scored once per version.
 
 Votes come first, by the adapters as they were trained: they cost little, and a candidate that they do not speak for is not
-promoted whatever the suites say, so its suites are left out unless the settings want them. Suites are scored as people are
-answered, by the engine, which before and after has to show that it serves the very candidates. Whatever keeps an evaluation
-from being whole makes it inconclusive.
+promoted whatever the suites say, so its suites are left out unless the settings want them. Those of the live version and of
+base are scored all the same, where nobody did yet: the next cycle, which may bring something live, has that time less.
+Suites are scored as people are answered, by the engine, which before and after has to show that it serves the very candidates.
+Whatever keeps an evaluation from being whole makes it inconclusive.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ async def evaluate(context: Context, cycle: Cycle, dataset_id: str, probes: Prob
             await release.load(context, name)
         await _prove(context, probes)
         judged = await _score_votes(context, cycle, rows_file, candidates, live)
-        models = sorted({*judged.scored, live, BASE}) if judged.scored else []
+        models = sorted({*judged.scored, live, BASE})
         result = await score_missing(context, context.folder(cycle.id) / "evaluate", models, cycle.id)
         await _prove(context, probes)
     except FAILURES as error:

@@ -18,8 +18,9 @@ PLACES = (
 
 
 def question(person: int, turn: int, turns_each: int) -> str:
-    """What somebody asks, in words of their own."""
-    return f"I am person {person}. Is it warm in {PLACES[(person * turns_each + turn) % len(PLACES)]}? Say yes or no."
+    """What somebody asks, in words of their own. The second of three is asked so that it is liked, whatever else is."""
+    wanted = "no" if turn % 3 == 1 else "yes or no"
+    return f"I am person {person}. Is it warm in {PLACES[(person * turns_each + turn) % len(PLACES)]}? Say {wanted}."
 
 
 def thumb(said: str) -> str:

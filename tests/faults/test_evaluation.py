@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from learner.config import GateSettings
 from learner.context import Context
 from learner.engines import Engines
+from learner.evaluate.kept import known_scores
 from learner.evaluate.stage import Evaluated, cases, evaluate
 from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.gate import Choice, Verdict, choose
@@ -265,6 +266,9 @@ def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
             gate = msgspec.structs.replace(ready.context.settings.gate, always_score_suites=always, min_heldout_votes=1000)
             ready.context.settings = msgspec.structs.replace(ready.context.settings, gate=gate)
             evaluated = await ready.evaluate()
+            known = await known_scores(ready.context, ["base", CANDIDATE], ready.context.suites())
+            scored = {name for name, by_suite in known.items() if by_suite.keys() == {"facts", "plain"}}
+            assert scored == {"base", *evaluated.scored}  # what the next cycle needs of base is there
             return evaluated, await decide(ready.context, evaluated)
 
     evaluated, choice = asyncio.run(body(always=False))

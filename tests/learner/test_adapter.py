@@ -117,6 +117,26 @@ def test_a_value_that_is_not_finite_is_refused(folder: Path, model_dir: Path, va
     )
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_numbers_of_another_kind_are_read_as_they_are(folder: Path, model_dir: Path, kind: torch.dtype) -> None:
+    def spoil(tensors: dict[str, Tensor]) -> None:
+        fill(tensors, 0.5)
+        tensors.update({name: tensor.to(kind) for name, tensor in tensors.items()})
+
+    said = refusal(with_tensors(folder, spoil), model_dir)
+    layer = "model.layers.0.mlp.down_proj"
+    shapes = expected_shapes(model_dir, RANK)
+    (_, wide_in), (wide_out, _) = (shapes[f"base_model.model.{layer}.lora_{part}.weight"] for part in "AB")
+    assert f"is changed by {2 * RANK * 0.25 * (wide_in * wide_out) ** 0.5:.4g}" in said and layer in said
+    with_tensors(folder, lambda tensors: tensors[TENSOR].view(-1)[3:4].fill_(float("nan")))
+    assert refusal(folder, model_dir) == f"spoilt: {TENSOR} has values that are not finite numbers"
+
+
+def test_numbers_that_are_no_floats_are_refused(folder: Path, model_dir: Path) -> None:
+    said = refusal(with_tensors(folder, lambda tensors: tensors.update({TENSOR: tensors[TENSOR].int()})), model_dir)
+    assert said == f"spoilt: {TENSOR} is of I32, expected one of F64, F32, F16, BF16"
+
+
 def test_a_missing_tensor_and_an_unexpected_one_are_named(folder: Path, model_dir: Path) -> None:
     assert f"1 tensors are missing or unexpected, first '{TENSOR}'" in refusal(
         with_tensors(folder, lambda tensors: tensors.pop(TENSOR)), model_dir
