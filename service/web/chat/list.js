@@ -43,7 +43,7 @@ const trouble = el("div", { class: "trouble", role: "alert", hidden: true });
 export function startList(wiring) {
   hooks = wiring;
   byId("conversations").append(...groups.map((group) => group.section), empty, more, trouble);
-  new IntersectionObserver(([seen]) => { if (seen.isIntersecting) void loadMore(); }).observe(more);
+  atEnd.observe(more);
   let typing = 0;
   byId("search").addEventListener("input", () => {
     clearTimeout(typing);
@@ -76,6 +76,8 @@ async function startAgain() {
   await load("", asking.signal);
 }
 
+const atEnd = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) void loadMore(); });
+
 async function loadMore() {
   if (more.getAttribute("aria-busy") === "true") return;
   await load([...sorted()].pop()?.id ?? "", asking.signal);
@@ -97,6 +99,8 @@ async function load(after, signal) {
     more.hidden = true; // or it would ask again at once
   }
   more.setAttribute("aria-busy", "false");
+  atEnd.unobserve(more); // it tells of changes: of an end that went and came back between two frames, only when asked anew
+  atEnd.observe(more);
 }
 
 /** @param {Card[]} found */
