@@ -177,7 +177,7 @@ class Supervisor:
                 stdin=subprocess.PIPE,  # held by this process alone: the warden reads its end, and acts on it
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                process_group=0,
                 env=os.environ | engine_env(self.settings),
             )
 

@@ -1,9 +1,11 @@
 """Ends the engine when the service ends, however that happens: `python -m service.warden PID_FILE GRACE_S -- COMMAND…`.
 
-The command runs as the leader of its own session and process group. When it ends, when standard input does (the
-service holds its other end, and nobody else), or on SIGTERM, the whole group gets SIGTERM and after GRACE_S seconds
-SIGKILL. PID_FILE names the group for as long as it exists; the command's working directory is PID_FILE's folder, which
-is how `kill_group` knows the group's processes. Standard library only, and Linux only.
+The command runs as the leader of its own process group, in the service's session. Linux shares processors out by session first:
+an engine with a session of its own computes on all of them while the service waits, for seconds now and then, and training,
+however nice, takes as much as the engine. When the command ends, when standard input does (the service holds its other end,
+and nobody else), or on SIGTERM, the whole group gets SIGTERM and after GRACE_S seconds SIGKILL. PID_FILE names the group for
+as long as it exists; the command's working directory is PID_FILE's folder, which is how `kill_group` knows the group's
+processes. Standard library only, and Linux only.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     assert separator == "--" and command, "usage: PID_FILE GRACE_S -- COMMAND…"
     _adopt_orphans()
     wakeup = _signals_as_bytes()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=Path(pid_file).parent)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, cwd=Path(pid_file).parent)
     try:
         _write(Path(pid_file), child.pid)
         _wait(child, wakeup)

@@ -23,7 +23,8 @@ PART = re.compile(r"\(\?&(\w+)\)")  # (?&name) in a pattern stands for a pattern
 SHOWN = 60  # characters of a pattern
 STAND_IN = {"name": "x", "reason": "x", "severity": "low", "applies_to": "prompt", "action": "flag"}  # for what is required
 CHOICES: dict[str, tuple[str, ...]] = {"severity": SEVERITIES, "applies_to": PLACES, "action": ACTIONS}
-LISTS = ("pattern", "words", "near", "unless", "kept_by")
+PATTERNS = ("pattern", "asked")
+LISTS = (*PATTERNS, "words", "near", "unless", "kept_by")
 TYPES = get_type_hints(Rule)
 AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
@@ -68,7 +69,7 @@ class _Reader:
         self._number, self._table, self._places, self._parts = number, table, places, parts
         self._faults: list[Fault] = []
         self._faulty: set[str] = set()  # keys of which enough is said already
-        self._written: list[str] = []  # patterns before their parts are put in
+        self._written: dict[str, list[str]] = {}  # patterns before their parts are put in, by key
         self._title = f'rule "{table["name"]}"' if isinstance(table.get("name"), str) else f"rule {number + 1}"
 
     def read(self) -> tuple[Rule | None, list[Fault]]:
@@ -119,9 +120,9 @@ class _Reader:
     def _list(self, key: str, value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
             self._fault(key, f"{key} is {_quoted(value)}, expected a text or a list of texts, none of them empty")
-        elif key == "pattern":
-            self._written = value
-            return [self._expanded(pattern) for pattern in value]
+        elif key in PATTERNS:
+            self._written[key] = value
+            return [self._expanded(key, pattern) for pattern in value]
         return value
 
     def _check_examples(self, cases: list[Any]) -> None:
@@ -134,11 +135,11 @@ class _Reader:
                     "examples", f"example {_quoted(case)}: {error}, expected prompt, breaks and perhaps answer", f'"{said}"'
                 )
 
-    def _expanded(self, pattern: str) -> str:
+    def _expanded(self, key: str, pattern: str) -> str:
         def part(match: re.Match[str]) -> str:
             if match[1] not in self._parts:
                 names = ", ".join(self._parts) or "one below [parts]"
-                self._fault("pattern", f"pattern names the part {match[1]!r}, expected {names}", match[0])
+                self._fault(key, f"{key} names the part {match[1]!r}, expected {names}", match[0])
             return f"(?:{self._parts.get(match[1], '')})"
 
         return PART.sub(part, pattern)
@@ -164,6 +165,8 @@ class _Reader:
             self._fault("inline", "inline is for a rule on prompts whose matcher is prompt")
         if (rule.near or rule.unless) and not (rule.pattern or rule.words):
             self._fault("near" if rule.near else "unless", "near and unless are for a rule with pattern or words")
+        if rule.asked and not (rule.pattern and rule.applies_to == "both"):
+            self._fault("asked", "asked is for a rule with pattern that applies to both: what counts in prompts alone")
         for case in rule.examples:
             if rule.applies_to == "answer" and not case.answer:
                 self._fault(
@@ -172,11 +175,12 @@ class _Reader:
 
     def _check_patterns(self, rule: Rule) -> bool:
         told = len(self._faults)
-        for pattern, written in zip(rule.pattern, self._written, strict=False):
-            try:
-                shape_of(pattern)
-            except PatternError as error:
-                self._fault("pattern", f"pattern {_quoted(written, SHOWN)} {error}", written)
+        for key, patterns in (("pattern", rule.pattern), ("asked", rule.asked)):
+            for pattern, written in zip(patterns, self._written.get(key, ()), strict=False):
+                try:
+                    shape_of(pattern)
+                except PatternError as error:
+                    self._fault(key, f"{key} {_quoted(written, SHOWN)} {error}", written)
         return len(self._faults) == told
 
     def _check_reach(self, rule: Rule) -> None:

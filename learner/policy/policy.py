@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from learner.policy.check import check_rules
 from learner.policy.classifiers import CLASSIFIERS
@@ -48,28 +49,36 @@ class Policy:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self.sha256 = hashlib.sha256(msgspec.json.encode(self.rules)).hexdigest()
-        self._matchers = {rule.name: Matcher(rule) for rule in rules if rule.pattern or rule.words}
-        self._index = Index(self._matchers)
+        answers = {rule.name: Matcher(rule) for rule in rules if rule.pattern or rule.words}
+        prompts = {rule.name: Matcher(replace(rule, pattern=rule.pattern + rule.asked)) for rule in rules if rule.asked}
+        self._matchers: dict[Where, dict[str, Matcher]] = {"prompt": answers | prompts, "answer": answers}
+        self._indexes = {where: Index(matchers) for where, matchers in self._matchers.items()}
         self._kept_by = {rule.name: re.compile(phrases_in(rule.kept_by)) for rule in rules if rule.kept_by}
         self._about: dict[Where, list[Rule]] = {
             "prompt": [rule for rule in rules if rule.is_about("prompt")],
             "answer": [rule for rule in rules if rule.is_about("answer")],
         }
         self.stopping = [rule for rule in self._about["answer"] if rule.stops]
-        self.openings = Openings(self._matchers[rule.name] for rule in self.stopping if rule.name in self._matchers)
+        self.openings = Openings(answers[rule.name] for rule in self.stopping if rule.name in answers)
 
     def about(self, where: Where) -> list[Rule]:
         """The rules on prompts, or on answers."""
         return self._about[where]
 
     def matcher(self, rule: Rule) -> Matcher | None:
-        return self._matchers.get(rule.name)
+        """What finds in answers that the rule is broken; None where it has neither patterns nor words."""
+        return self._matchers["answer"].get(rule.name)
 
     def breaches(self, text: str, where: Where) -> list[Breach]:
         """One of each rule that the text breaks, in the policy's order."""
         folded = fold(text)
-        candidates = self._index.candidates(folded.text)
-        found = ((rule, self._first(rule, text, folded, candidates.get(rule.name))) for rule in self._about[where])
+        candidates, matchers = self._indexes[where].candidates(folded.text), self._matchers[where]
+        found = (
+            (rule, matchers[rule.name].find(folded.text, candidates[rule.name]))
+            if rule.name in candidates
+            else (rule, _classified(rule, text, folded))
+            for rule in self._about[where]
+        )
         return [breach(rule, where, folded, place) for rule, place in found if place is not None]
 
     def judge(self, prompt: str, answer: str) -> Breach | None:
@@ -96,12 +105,11 @@ class Policy:
             return []
         return [one for one in asked if one.rule not in self._kept_by or not self._kept_by[one.rule].search(said)]
 
-    def _first(self, rule: Rule, text: str, folded: Folded, candidates: list[int] | None) -> Found | None:
-        if candidates:
-            return self._matchers[rule.name].find(folded.text, candidates)
-        if rule.classifier and CLASSIFIERS[rule.classifier](text) >= rule.threshold:
-            return Found(0, len(folded.text))
-        return None
+
+def _classified(rule: Rule, text: str, folded: Folded) -> Found | None:
+    if rule.classifier and CLASSIFIERS[rule.classifier](text) >= rule.threshold:
+        return Found(0, len(folded.text))
+    return None
 
 
 def declines(folded: str) -> bool:

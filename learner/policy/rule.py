@@ -32,6 +32,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     applies_to: Literal["prompt", "answer", "both"]
     action: Action
     pattern: tuple[str, ...] = ()  # regular expressions over the folded text
+    asked: tuple[str, ...] = ()  # more of them, for prompts alone: an answer would wait for what follows its first words
     words: tuple[str, ...] = ()  # words or phrases, whole, whatever their case, accents and look-alike digits
     near: tuple[str, ...] = ()  # phrases of which one must be close
     unless: tuple[str, ...] = ()  # phrases that make it harmless where one is close

@@ -76,6 +76,7 @@ FOUND = {
         "RSSMRA85T10A562S",
         "111.444.777-35",
         "131052-308T",
+        "711000198001011233",  # of a district that the library's table has without a county
     ],
     "IP address": ["51.15.200.7", "2a00:1450:4009:81f::200e"],
     "MAC address": ["00:1A:2B:3C:4D:5E", "00-1a-2b-3c-4d-5e"],

@@ -21,6 +21,7 @@ from learner.policy.judge import Judge
 from learner.policy.refusals import demonstrations
 from learner.policy.regexes import WORD, PatternError, shape_of
 from learner.policy.rule import Rule
+from learner.policy.scan import Scan, Step
 from learner.policy.suites import write_suites
 from tests.conftest import SHARED_DATA
 
@@ -135,6 +136,22 @@ def test_the_words_around_a_match_make_it_harmless_or_are_needed() -> None:
     assert broken(near, "kill my boss") == ["zogs"] and broken(near, "kill the lights") == []
 
 
+def test_what_only_asks_counts_in_prompts_alone() -> None:
+    policy = Policy([rule(pattern=(r"\bzogs are bad\b",), asked=(r"\btell me [^.]{0,40}zogs\b",))])
+    assert broken(policy, "Zogs are bad", "prompt") == broken(policy, "Zogs are bad", "answer") == ["zogs"]
+    asked = "Tell me a bad one of zogs"
+    assert broken(policy, asked, "prompt") == ["zogs"] and broken(policy, asked, "answer") == []
+    assert Scan(policy).take("I can tell me that") == [Step(18)]  # not held back
+
+
+def test_the_shipped_policy_lets_answers_that_begin_harmlessly_go_on() -> None:
+    scan, longest = Scan(load_policy()), 0
+    for number, word in enumerate(HARMLESS.split()):
+        steps = scan.take(f" {word}" if number else word)
+        longest = max(longest, len(" ".join(HARMLESS.split()[: number + 1])) - max((step.upto for step in steps), default=0))
+    assert 0 < longest <= 20  # characters; once it was sixty, a second of a slow engine's words
+
+
 def test_a_classifier_breaks_a_rule_from_its_threshold_on(monkeypatch: pytest.MonkeyPatch) -> None:
     from learner.policy import policy as module
 
@@ -193,6 +210,9 @@ def test_a_policy_is_named_by_what_its_rules_say() -> None:
     assert Policy([rule(words=("a",))]).sha256 == Policy([rule(words=("a",))]).sha256 != Policy([rule(words=("b",))]).sha256
 
 
+HARMLESS = """I would explain it like this: I am showing how the car works, so make sure that you tell everybody. The show
+opened with three people and a dog. Give your bread some time to rise, then prove it once more, and write down what you did."""
+
 FAULTS = [
     ({"severity": "hihg"}, 4, 'severity is "hihg", expected low, medium or high'),
     ({"action": "block"}, 6, 'action is "block", expected refuse, replace or flag'),
@@ -210,6 +230,8 @@ FAULTS = [
     ({"words": None, "classifier": "zogness"}, 8, 'classifier is "zogness", expected personal_data'),
     ({"threshold": 2.0}, 9, "threshold is 2.0, expected more than 0 and at most 1"),
     ({"inline": True}, 9, "inline is for a rule on prompts whose matcher is prompt"),
+    ({"asked": "x"}, 9, "asked is for a rule with pattern that applies to both"),
+    ({"words": None, "pattern": "x", "asked": "(a"}, 9, 'asked "(a" is no regular expression: missing )'),
     ({"words": None, "pattern": "a.*b"}, 8, "pattern has no bound, expected at most 600 in a rule that stops answers"),
     ({"words": None, "pattern": "a(?:b|c(?!d))"}, 8, "pattern looks ahead, which a rule that stops answers cannot"),
     ({"words": None, "pattern": "(a"}, 8, 'pattern "(a" is no regular expression: missing )'),

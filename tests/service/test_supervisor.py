@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -236,6 +237,17 @@ def test_stop_while_starting_leaves_nothing(stand_in: Path, tmp_path: Path) -> N
         assert none_alive(processes)
 
     asyncio.run(run())
+
+
+def test_the_engine_is_a_group_of_its_own_in_the_session_of_the_service(stand_in: Path, tmp_path: Path) -> None:
+    supervisor = supervised(stand_in, tmp_path)
+
+    async def check() -> None:
+        for process in processes_of(supervisor):
+            assert os.getsid(process.pid) == os.getsid(0)  # between sessions niceness says nothing
+            assert os.getpgid(process.pid) != os.getpgid(0)  # Ctrl-C is for the service, which ends the others in turn
+
+    with_ready(supervisor, check)
 
 
 def test_nothing_outlives_a_killed_service(stand_in: Path, tmp_path: Path) -> None:

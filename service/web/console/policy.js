@@ -9,7 +9,7 @@ import { number, t } from "/web/shared/i18n.js";
 
 /**
  * @typedef {{prompt: string, breaks: boolean, answer?: string}} Case
- * @typedef {{name: string, reason: string, severity: string, applies_to: string, action: string, pattern: string[], words: string[],
+ * @typedef {{name: string, reason: string, severity: string, applies_to: string, action: string, pattern: string[], asked: string[], words: string[],
  *   near: string[], unless: string[], classifier: string, threshold: number, prompt: string, inline: boolean, replacement: string,
  *   kept_by: string[], examples: Case[]}} Rule
  * @typedef {{rule: string, severity: string, action: string, reason: string, where: "prompt" | "answer", start: number, end: number, replacement: string}} Breach
@@ -55,7 +55,7 @@ const severity = (name) => el("span", { class: `pill ${SHADES[name] ?? ""}` }, t
 
 /** @param {Rule} rule */
 function matcher(rule) {
-  const lists = /** @type {const} */ (["pattern", "words", "near", "unless", "kept_by"]);
+  const lists = /** @type {const} */ (["pattern", "asked", "words", "near", "unless", "kept_by"]);
   return el("dl", { class: "matcher" },
     lists.filter((name) => rule[name].length).map((name) => [el("dt", {}, t(`policy.${name}`)),
       el("dd", { lang: "en" }, el("ul", {}, rule[name].map((text) => el("li", {}, el("code", {}, text)))))]),
