@@ -1,10 +1,13 @@
-"""The socket that the service listens on."""
+"""The socket that the service listens on, and how it is served there."""
 
 from __future__ import annotations
 
 import socket
 
-from service.config import ServerSettings
+import uvicorn
+from litestar import Litestar
+
+from service.config import KEEP_ALIVE_S, LAST_STEPS_S, ServerSettings
 
 
 def listen(server: ServerSettings) -> socket.socket:
@@ -23,3 +26,17 @@ def listen(server: ServerSettings) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def serving(app: Litestar) -> uvicorn.Config:
+    """How uvicorn is to serve the application, in whatever process."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        log_config=None,  # as all that is told here
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # whom a proxy names is believed by the proxy's own address
+        timeout_graceful_shutdown=LAST_STEPS_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )

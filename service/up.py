@@ -19,19 +19,10 @@ from litestar import Litestar
 from learner.model import ensure_model
 from service.app import create_app
 from service.chat import Chat
-from service.config import (
-    ADDRESS_FILE,
-    KEEP_ALIVE_S,
-    LAST_STEPS_S,
-    OPERATOR_KEY_FILE,
-    Config,
-    ServerSettings,
-    models_dir,
-    streams_s,
-)
+from service.config import ADDRESS_FILE, OPERATOR_KEY_FILE, Config, ServerSettings, models_dir, streams_s
 from service.health import Readiness
 from service.home_key import HomeKeyError, is_new, operator_key
-from service.listen import listen
+from service.listen import listen, serving
 from service.lock import InUseError, hold
 from service.starting import Stages
 from service.steady import keep_steady
@@ -91,18 +82,7 @@ class _Server(uvicorn.Server):
     """Takes no more requests and lets streams end, in whatever way, before connections are closed."""
 
     def __init__(self, config: Config, app: Litestar) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="uvloop",
-                log_config=None,  # as all that is told here
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,  # whom a proxy names is believed by the proxy's own address
-                timeout_graceful_shutdown=LAST_STEPS_S,
-                timeout_keep_alive=KEEP_ALIVE_S,
-            )
-        )
+        super().__init__(serving(app))
         self._chat: Callable[[], Chat] = lambda: app.state.parts.chat
         self._streams_s = streams_s(config)
 

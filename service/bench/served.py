@@ -21,8 +21,8 @@ from learner.model import model_sha256
 from service.app import Parts, create_app
 from service.bench.heard import ask_body, hear
 from service.bench.random_adapter import make_random_adapter
-from service.config import ADDRESS_FILE, KEEP_ALIVE_S, LAST_STEPS_S, Config, ServerSettings
-from service.listen import listen
+from service.config import ADDRESS_FILE, Config, ServerSettings
+from service.listen import listen, serving
 from service.steady import keep_steady
 from service.warden import kill_group
 from storage import adapters, release
@@ -82,14 +82,7 @@ async def serve_here(home: Path, config: Config) -> AsyncIterator[tuple[str, Par
     app = create_app(home, config)
     listening = listen(ServerSettings(port=0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    settings = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=LAST_STEPS_S,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    server = uvicorn.Server(settings)
+    server = uvicorn.Server(serving(app))
     serving = asyncio.create_task(server.serve([listening]))
     try:
         await wait_ready(url, serving.done)

@@ -17,6 +17,7 @@ from litestar import Litestar
 
 from service.cli import main
 from storage.audit import select_audit
+from service.listen import serving
 from storage.database import Database
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def serve(app: Litestar) -> Iterator[Served]:
     loops: list[asyncio.AbstractEventLoop] = []
     app.on_startup.append(lambda: loops.append(asyncio.get_running_loop()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+        server = uvicorn.Server(serving(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
