@@ -83,14 +83,14 @@ async def serve_here(home: Path, config: Config) -> AsyncIterator[tuple[str, Par
     listening = listen(ServerSettings(port=0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     server = uvicorn.Server(serving(app))
-    serving = asyncio.create_task(server.serve([listening]))
+    running = asyncio.create_task(server.serve([listening]))
     try:
-        await wait_ready(url, serving.done)
+        await wait_ready(url, running.done)
         keep_steady()
         yield url, app.state.parts
     finally:
         server.should_exit = True
-        await serving
+        await running
         listening.close()
 
 
