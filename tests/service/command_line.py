@@ -16,8 +16,8 @@ import uvicorn
 from litestar import Litestar
 
 from service.cli import main
-from storage.audit import select_audit
 from service.listen import serving
+from storage.audit import select_audit
 from storage.database import Database
 
 T = TypeVar("T")
