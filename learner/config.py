@@ -213,6 +213,6 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     judge: JudgeSettings | None = None  # of judged suites, which are left out where unset
     policy: str | None = None  # file of the rules and restrictions; the shipped one where unset
     suites: str | None = None  # folder of frozen suites with their manifest; the shipped ones where unset
-    evaluation_concurrency: int = 32  # requests the evaluation has in the engine at once
+    evaluation_concurrency: int = 64  # requests the evaluation has in the engine at once
     evaluation_time_limit_s: float = 3600  # after which it is ended, and inconclusive
     drain_s: float = 120  # how long answers of an older version may take before its adapter leaves the engine

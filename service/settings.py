@@ -16,7 +16,7 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     urls: tuple[str, ...] = ()  # of engines that somebody else runs; nothing is started or ended then, else one of our own is
     router: str | None = None  # address of a router before `urls`, like vllm-router's, that chats go through
     max_model_len: int = 4096  # tokens of a prompt and its answer together
-    max_num_seqs: int = 64  # requests answered at once; more wait
+    max_num_seqs: int = 96  # requests answered at once; more wait
     max_loras: int = 6  # adapters in one batch: live, canary, candidates, base
     max_cpu_loras: int = 8  # adapters held in memory; at least max_loras
     lora_rank: int = 16  # of the adapters; 1, 8, 16, 32, 64, 128, 256, 320 or 512
