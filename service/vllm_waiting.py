@@ -5,8 +5,8 @@ that saves some microseconds; on a machine whose cores all compute it takes one 
 step waits for the thread that has lost its core. Here it sleeps between two looks.
 
 After a second in which nothing came, a step with many long prompts for one, it waits to be notified. A notification can get
-lost: ZeroMQ drops one that is sent while the receiver looks at what it has. vLLM looks after 5 s all the same, and no stream
-goes on until then; here after 20 ms. vLLM loads the plugin by its entry point `vllm.general_plugins` in every process.
+lost, for which vLLM looks after 5 s all the same, and no stream goes on until then; here it looks after 20 ms. vLLM loads the
+plugin by its entry point `vllm.general_plugins` in every process.
 """
 
 from __future__ import annotations

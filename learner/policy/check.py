@@ -175,8 +175,8 @@ class _Reader:
 
     def _check_patterns(self, rule: Rule) -> bool:
         told = len(self._faults)
-        for key, patterns in (("pattern", rule.pattern), ("asked", rule.asked)):
-            for pattern, written in zip(patterns, self._written.get(key, ()), strict=False):
+        for key in PATTERNS:
+            for pattern, written in zip(getattr(rule, key), self._written.get(key, ()), strict=False):
                 try:
                     shape_of(pattern)
                 except PatternError as error:

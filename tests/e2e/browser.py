@@ -33,7 +33,7 @@ def page_at(url: str, path: str = "", **options: object) -> Iterator[Page]:
     elsewhere: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        _is_served_first()
+        _serve_first()
         page = browser.new_page(**options)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -48,9 +48,9 @@ def page_at(url: str, path: str = "", **options: object) -> Iterator[Page]:
     assert elsewhere == []
 
 
-def _is_served_first() -> None:
+def _serve_first() -> None:
     """The browser has a session of its own, and Linux shares processors out by session first: beside an engine and other tests
-    it would show an answer when it is over. A person's browser has their own machine. Where it is not allowed, it is left out."""
+    it would show an answer when it is over. A person's browser has their own machine. Left out where it is not allowed."""
     for process in psutil.Process().children(recursive=True):
         if "chrom" in process.name():
             with suppress(OSError):
