@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from learner.model import ModelError
 from service.assets import AssetsError
@@ -45,8 +48,12 @@ FAMILIES = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse; 130 for Ctrl-C."""
+    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse; 130 for Ctrl-C, 143 for SIGTERM.
+
+    Whichever ends it, what it started is ended, and what was for the moment is removed.
+    """
     arguments = parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -58,6 +65,12 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def parser() -> Overview:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from learner.simulate import simulate
@@ -49,6 +54,18 @@ def test_a_running_service_is_driven_too(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("RATCHET_KEY", key)
         report = simulate(PEOPLE / "brief.py", rounds=0, turns=0, heldout=12, people=1, url=url, say=lambda line: None)
     assert (report.user, report.heldout, report.rounds) == ("brief", 1.0, [])
+
+
+def test_one_that_is_told_to_end_takes_its_service_and_its_home_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "service.cli", "simulate", "--user", str(PEOPLE / "brief.py")]
+    simulating = psutil.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)})
+    while not (started := simulating.children()):
+        assert simulating.poll() is None
+        time.sleep(0.05)
+    assert [*tmp_path.iterdir()] != []
+    simulating.terminate()
+    assert simulating.wait(60) == 143
+    assert not any(service.is_running() for service in started) and [*tmp_path.iterdir()] == []
 
 
 def settings(folder: Path, engine_url: str) -> str:
