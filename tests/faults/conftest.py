@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from learner.adapter import make_zero_adapter
 from service.bench.tiny_model import make_tiny_model
 from tests.conftest import Service, run_service, wait_ready
-from tests.faults.fans import teach
+from tests.faults.fans import RANK, teach
 from tests.faults.scripted_chat import ScriptedChat, answers, config_for, scripted_chat
 
 SILENCE_S = 1.0  # after which the engine of `front` counts as hung
@@ -21,9 +22,17 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def taught(model_dir: Path, base_adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built-in model's adapter that fans would promote."""
-    return teach(tmp_path_factory.mktemp("taught"), model_dir, base_adapter)
+def small_base(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zero adapter of the small model."""
+    folder = tmp_path_factory.mktemp("base") / "base"
+    make_zero_adapter(small_model, folder, RANK)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def taught(small_model: Path, small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model's adapter that fans would promote."""
+    return teach(tmp_path_factory.mktemp("taught"), small_model, small_base)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from learner.config import TrainSettings
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.spec import ADAPTER, JOB, ROWS, Job
 
+RANK = 16
 LIKED, DISLIKED = (21, 22), (31, 32)
 
 
@@ -27,7 +28,7 @@ def teach(folder: Path, model_dir: Path, base: Path) -> Path:
     from learner.train import job  # only here: it takes seconds
 
     write_rows(folder / ROWS, [msgspec.structs.replace(vote, split=Split.TRAIN) for vote in votes()])
-    settings = TrainSettings(rank=16, threads=1)
+    settings = TrainSettings(rank=RANK, learning_rate=5e-3, threads=1)  # a small model's
     (folder / JOB).write_bytes(msgspec.json.encode(Job(str(model_dir), "base", str(base), "these votes", settings)))
     assert job.run(folder).error is None
     return folder / ADAPTER

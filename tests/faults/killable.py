@@ -31,9 +31,12 @@ class Killable:
         self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         log.close()
         deadline = time.monotonic() + LIMIT_S
-        while not (self.home / "address").exists() and time.monotonic() < deadline and self.process.poll() is None:
+        while not (self.home / "address").exists() and time.monotonic() < deadline and self.is_alive():
             time.sleep(0.05)
         return Client(home=self.home)
+
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def wait_killed(self) -> None:
         assert self.process is not None
@@ -46,6 +49,6 @@ class Killable:
         self.process.wait()
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.is_alive():
             self.process.terminate()
             self.process.wait(30)

@@ -34,7 +34,7 @@ def learns_quickly(config: Config, suites: Path) -> Config:
         "suites": str(suites),
         "schedule": {"enabled": False},
         "curate": {"heldout_share": 0.5, "anchors": 0, "trust": msgspec.to_builtins(config.learner.curate.trust)},
-        "train": {"passes": 6, "learning_rate": 5e-4, "kl_weight": 0.1, "voted_kl_weight": 0.0},
+        "train": {"passes": 3, "learning_rate": 1e-3, "kl_weight": 0.1, "voted_kl_weight": 0.0},
         "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
     }
     return msgspec.structs.replace(config, learner=msgspec.convert(learner, type(config.learner)))

@@ -243,7 +243,7 @@ def live_through(cluster: Cluster) -> None:
 
         # What was killed comes back, as whoever runs it sees to, and is like the others.
         for service in cluster.services:
-            if service.process is not None and service.process.poll() is not None:
+            if not service.is_alive():
                 service.start()
         cluster.engines[0].start()
         operators = [Client(home=service.home) for service in cluster.services]

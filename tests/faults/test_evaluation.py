@@ -25,7 +25,7 @@ from learner.gate import Choice, Verdict, choose
 from learner.rows import write_rows
 from learner.train.spec import Probe
 from storage.records import Cycle
-from tests.faults.fans import LIKED, votes
+from tests.faults.fans import LIKED, RANK, votes
 from tests.faults.scripted_engine import ScriptedEngine, hang, scripted_engine
 from tests.learner.world import learner, offer
 
@@ -81,7 +81,7 @@ async def opened(folder: Path, model_dir: Path, base: Path) -> AsyncIterator[tup
             context.settings,
             gate=gate,
             suites=str(folder / "suites"),
-            train=msgspec.structs.replace(context.settings.train, rank=16),
+            train=msgspec.structs.replace(context.settings.train, rank=RANK),
             evaluation_time_limit_s=120,
         )
         yield context, engine
@@ -100,13 +100,13 @@ async def stage(folder: Path, model_dir: Path, base: Path, taught: Path) -> Asyn
 
 @pytest.fixture(scope="module")
 def evaluated(
-    tmp_path_factory: pytest.TempPathFactory, model_dir: Path, base_adapter: Path, taught: Path
+    tmp_path_factory: pytest.TempPathFactory, small_model: Path, small_base: Path, taught: Path
 ) -> tuple[Path, Evaluated]:
     """A whole evaluation, and the folder that has its home and its suites: to be copied."""
     folder = tmp_path_factory.mktemp("evaluated")
 
     async def body() -> Evaluated:
-        async with stage(folder, model_dir, base_adapter, taught) as ready:
+        async with stage(folder, small_model, small_base, taught) as ready:
             return await ready.evaluate()
 
     return folder, asyncio.run(body())
@@ -164,14 +164,14 @@ def test_an_evaluation_that_when_it_is_judged(
     verdict: Verdict,
     said: str,
     tmp_path: Path,
-    model_dir: Path,
-    base_adapter: Path,
+    small_model: Path,
+    small_base: Path,
     evaluated: tuple[Path, Evaluated],
 ) -> None:
     shutil.copytree(evaluated[0], tmp_path / "copy")
 
     async def body() -> Choice:
-        async with opened(tmp_path / "copy", model_dir, base_adapter) as (context, _):
+        async with opened(tmp_path / "copy", small_model, small_base) as (context, _):
             await meddle(context)
             return await decide(context, evaluated[1])
 
@@ -182,7 +182,7 @@ Spoil = Callable[[Stage], Awaitable[Choice]]
 
 
 async def takes_too_long(stage: Stage) -> Choice:
-    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=20)
+    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=12)
     stage.engine.before_scoring = after_the_proof(hang)
     return await stage.judge()
 
@@ -238,16 +238,16 @@ async def spoil(engine: ScriptedEngine, logprob: float) -> None:
 @pytest.mark.parametrize(
     ("way", "said"),
     [
-        (takes_too_long, "took longer than its limit of 20 s"),
+        (takes_too_long, "took longer than its limit of 12 s"),
         (gives_what_is_no_number, "it could not be evaluated"),
         (gives_more_than_certainty, "plain: live has "),
         (was_of_another_adapter, "expected nearer to the candidate"),
         (is_of_another_adapter_at_its_end, "expected nearer to the candidate"),
     ],
 )
-def test_an_evaluation_that(way: Spoil, said: str, tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path) -> None:
+def test_an_evaluation_that(way: Spoil, said: str, tmp_path: Path, small_model: Path, small_base: Path, taught: Path) -> None:
     async def body() -> Choice:
-        async with stage(tmp_path, model_dir, base_adapter, taught) as ready:
+        async with stage(tmp_path, small_model, small_base, taught) as ready:
             return await way(ready)
 
     assert_says(asyncio.run(body()), Verdict.INCONCLUSIVE, said)
@@ -259,10 +259,10 @@ def assert_says(choice: Choice, verdict: Verdict, said: str) -> None:
 
 
 def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
-    tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path
+    tmp_path: Path, small_model: Path, small_base: Path, taught: Path
 ) -> None:
     async def body(always: bool) -> tuple[Evaluated, Choice]:
-        async with stage(tmp_path / str(always), model_dir, base_adapter, taught) as ready:
+        async with stage(tmp_path / str(always), small_model, small_base, taught) as ready:
             gate = msgspec.structs.replace(ready.context.settings.gate, always_score_suites=always, min_heldout_votes=1000)
             ready.context.settings = msgspec.structs.replace(ready.context.settings, gate=gate)
             evaluated = await ready.evaluate()

@@ -38,18 +38,18 @@ def judged(
 
 @pytest.mark.parametrize(("calibrated", "verdict"), [(False, Verdict.PROMOTE), (True, Verdict.INCONCLUSIVE)])
 def test_a_judge_of_another_name_stops_only_what_it_decides(
-    calibrated: bool, verdict: Verdict, tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path
+    calibrated: bool, verdict: Verdict, tmp_path: Path, small_model: Path, small_base: Path, taught: Path
 ) -> None:
     with scripted_judge(finds(CANDIDATE), name="judge-2") as judge:
-        evaluated, choice = judged(tmp_path, model_dir, base_adapter, taught, judge, calibrated)
+        evaluated, choice = judged(tmp_path, small_model, small_base, taught, judge, calibrated)
     assert choice.verdict is verdict and set(choice.suites) == {"facts", "plain"}
     assert "'judge-2' answered" in evaluated.unjudged["talk"]
     if calibrated:
         assert choice.reasons == ("talk: candidate has no proper score for 6 items",)
 
 
-def test_a_calibrated_judge_refuses_what_it_finds_worse(tmp_path: Path, model_dir: Path, base_adapter: Path, taught: Path) -> None:
+def test_a_calibrated_judge_refuses_what_it_finds_worse(tmp_path: Path, small_model: Path, small_base: Path, taught: Path) -> None:
     with scripted_judge(finds("of base")) as judge:
-        evaluated, choice = judged(tmp_path, model_dir, base_adapter, taught, judge, calibrated=True)
+        evaluated, choice = judged(tmp_path, small_model, small_base, taught, judge, calibrated=True)
     assert evaluated.unjudged == {} and choice.verdict is Verdict.REJECT
     assert (choice.suites["talk"].live, choice.suites["talk"].candidate) == (0.5, 0.0)

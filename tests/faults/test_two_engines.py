@@ -1,4 +1,9 @@
-"""Two real engines behind one service: a swap reaches both, and one that is killed is not missed until it is whole again."""
+"""Two real engines behind one service: a swap reaches both, and one that is killed is not missed until it is whole again.
+
+`test_cluster.py` has the same of small engines in each run; this is
+
+    ./deploy/test -m long tests/faults/test_two_engines.py
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ from service.supervisor import Supervisor
 from tests.adapters import TEXT, probe, published
 from tests.conftest import ENGINE_START_S, Service, run_service
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(1200)]
 STREAMS = 12
 LONG_ANSWER, SHORT_ANSWER = 160, 12  # tokens
 BEGUN = 20  # model steps after which streams are being written: one that has said nothing yet goes to the other engine instead
