@@ -16,7 +16,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     learning_rate: float | None = None  # of AdamW
     passes: int | None = None  # times each row is seen
     beta: float | None = None  # sharpness of the preference terms
-    nll_weight: float | None = None  # of liked answers and corrections
+    nll_weight: float | None = None  # of corrections and demonstrations
     kl_weight: float | None = None  # of staying near the live model on replayed answers
     voted_kl_weight: float | None = None  # the same on answers with a thumb
     lead_tokens: int | None = None  # of a disliked or replayed answer that are looked at
@@ -27,15 +27,15 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     method: str = "mixed"  # the name of a method in learner/train/methods.py
     rank: int = 16  # of the adapter's matrices; the engine is started for the same rank
-    learning_rate: float = 2e-4  # of AdamW
-    passes: int = 3  # times each row is seen
+    learning_rate: float = 8e-4  # of AdamW
+    passes: int = 2  # times each row is seen
     batch_rows: int = 16  # rows per optimiser step
     max_row_tokens: int = 1024  # longer rows are dropped by curation, with that reason
     lead_tokens: int = 64  # of a disliked or replayed answer that are looked at: the rest costs much and adds little
     beta: float = 3.0  # sharpness of the preference terms, on log-probs averaged over tokens
-    nll_weight: float = 1.0  # of liked answers and corrections
-    kl_weight: float = 3.0  # of staying near the live model on replayed answers
-    voted_kl_weight: float = 0.5  # of staying near it on answers with a thumb: what tells nothing of the vote is left as it is
+    nll_weight: float = 1.0  # of corrections and demonstrations
+    kl_weight: float = 5.0  # of staying near the live model on replayed answers
+    voted_kl_weight: float = 0.1  # of staying near it on answers with a thumb: what tells nothing of the vote is left as it is
     max_grad_norm: float = 1.0  # of a step; a longer gradient is shortened to it
     seed: int = 0  # of all that training draws: the same rows and seed give the same adapter on the same machine
     precision: Precision = "auto"  # what products run in; auto is bfloat16 where the CPU has instructions for it
@@ -45,7 +45,7 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     keep_states_mb: float = 1024  # of states below the layers that learn; what is beyond is computed in each pass
     form: Literal["mean", "sum"] = "mean"  # of log-probs over an answer: "sum" as KTO, DPO and SFT are defined, where length earns
     flip_rate: float = 0.1  # of preferences and corrections that are taken to be the wrong way round
-    preferred_nll_weight: float = 0.1  # of preferred answers that nobody wrote
+    preferred_nll_weight: float = 0.2  # of liked and preferred answers, which nobody wrote: more of it learns them by heart
     chunk_tokens: int = 1024  # that are run together: what training takes in memory grows by it
     checkpoint_steps: int = 10  # after which a killed run can go on
     checks: int = 8  # in a run, on whether it should end early
@@ -96,7 +96,7 @@ class CurateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     heldout_share: float = 0.25  # of people, whose votes are only ever used to judge candidates
     max_rows_per_person: int = 20  # per cycle
     replay_share: float = 0.25  # rows of earlier cycles, as a share of the new ones
-    anchors: int = 40  # everyday requests with base's own answers, replayed in every cycle beside those
+    anchors: int = 96  # everyday requests with base's own answers, replayed in every cycle beside those
     row_budget: int = 4000  # rows of feedback one cycle takes in; the rest waits for the next
     max_near_duplicates: int = 12  # rows of nearly the same words in a cycle, whoever they are from
     trust: TrustSettings = TrustSettings()

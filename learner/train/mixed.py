@@ -2,9 +2,9 @@
 
 | signal        | loss                                                                                |
 |---------------|-------------------------------------------------------------------------------------|
-| thumb         | softplus(-y (r - shift)), NLL where the thumb is up, and a little of the KL below     |
+| thumb         | softplus(-y (r - shift)), 0.2 NLL where the thumb is up, a little of the KL below     |
 | correction    | NLL(correction) + DPO(correction over original)                                     |
-| preference    | 0.1 NLL(preferred) + DPO(preferred over the other), robust to a share of flips        |
+| preference    | 0.2 NLL(preferred) + DPO(preferred over the other), robust to a share of flips        |
 | demonstration | NLL                                                                                 |
 | sampled       | REINFORCE with a leave-one-out advantage, clipped ratio                             |
 | replay        | KL(live || candidate) at every position of an answer the live model once gave        |
@@ -118,7 +118,7 @@ class MixedLesson:
         nll_R = -scale * found.answer_R * (label_R > 0)
         terms.add("thumb", vote_R)
         terms.add("nll", nll_R[label_R > 0])
-        loss_R = vote_R + settings.nll_weight * nll_R
+        loss_R = vote_R + settings.preferred_nll_weight * nll_R
         if not settings.voted_kl_weight:
             return loss_R
         kl_R = self._kl(found, logits_TV[found.positions()[0]])

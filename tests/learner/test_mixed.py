@@ -80,7 +80,7 @@ def test_votes_raise_liked_answers_over_disliked_ones(policy: Policy) -> None:
 @pytest.mark.parametrize("label", [1, -1])
 def test_votes_of_one_kind_move_their_answers_that_way_without_the_other(policy: Policy, label: int) -> None:
     rows = [row for row in thumbs(16) if row.label == label]
-    trained(policy, rows, nll_weight=0.0)
+    trained(policy, rows, preferred_nll_weight=0.0)
     assert gain(policy, answers(rows)) * label > 0.05
 
 
@@ -185,7 +185,7 @@ def test_voted_answers_are_held_back_too_where_the_vote_tells_nothing(model_dir:
     def change(weight: float) -> tuple[float, float]:
         """Of the first token, in favour of the liked; and the mean KL at the others."""
         policy = Policy(model_dir, zero_dir)
-        steps = trained(policy, rows, voted_kl_weight=weight, nll_weight=0.0)
+        steps = trained(policy, rows, voted_kl_weight=weight, preferred_nll_weight=0.0)
         assert ("kl_voted" in steps[0].terms) is bool(weight)
         first, others = [], []
         for row in rows:
