@@ -34,7 +34,7 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     lead_tokens: int = 64  # of a disliked or replayed answer that are looked at: the rest costs much and adds little
     beta: float = 3.0  # sharpness of the preference terms, on log-probs averaged over tokens
     nll_weight: float = 1.0  # of corrections and demonstrations
-    kl_weight: float = 5.0  # of staying near the live model on replayed answers
+    kl_weight: float = 3.0  # of staying near the live model on replayed answers
     voted_kl_weight: float = 0.1  # of staying near it on answers with a thumb: what tells nothing of the vote is left as it is
     max_grad_norm: float = 1.0  # of a step; a longer gradient is shortened to it
     seed: int = 0  # of all that training draws: the same rows and seed give the same adapter on the same machine
