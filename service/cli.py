@@ -48,12 +48,12 @@ FAMILIES = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse; 130 for Ctrl-C, 143 for SIGTERM.
+    """Runs one command. Exit status 1 for a failure, told in one line; 2 for misuse; 130 for Ctrl-C.
 
-    Whichever ends it, what it started is ended, and what was for the moment is removed.
+    SIGTERM ends it as one expects of a process, but what it started is ended before, and what was for the moment is removed.
     """
     arguments = parser().parse_args(argv)
-    before = signal.signal(signal.SIGTERM, _end)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -65,12 +65,19 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except _Terminated:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)  # a supervisor knows an end that it asked for by its signal
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+class _Terminated(SystemExit):
+    """SIGTERM came. An event loop lets this kind through."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated(128 + number)
 
 
 def parser() -> Overview:

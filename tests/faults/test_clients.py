@@ -227,7 +227,7 @@ def test_a_service_that_is_asked_to_end_is_unready_first_and_tells_every_stream(
         refused = hear(url, "eve")
         assert (refused.status, refused.error["code"]) == (503, "not_ready") and "retry-after" in refused.headers
         gate.opened.set()
-        process.wait(PATIENCE_S)
+        assert process.wait(PATIENCE_S) == -signal.SIGTERM
         assert time.monotonic() - asked_at_s < SHUTDOWN_S
         assert_told(short, long)
     chat_engine.script = answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,7 +65,7 @@ def test_one_that_is_told_to_end_takes_its_service_and_its_home_along(tmp_path: 
         time.sleep(0.05)
     assert [*tmp_path.iterdir()] != []
     simulating.terminate()
-    assert simulating.wait(60) == 143
+    assert simulating.wait(60) == -signal.SIGTERM
     assert not any(service.is_running() for service in started) and [*tmp_path.iterdir()] == []
 
 
