@@ -229,7 +229,7 @@ class Engine:
         return [_drawn(choice) for choice in text.choices]
 
     async def _continue(self, body: dict[str, object], model: str, wanted: str) -> _Text:
-        async with self._post("/v1/completions", body, {}) as response:
+        async with self._post("/v1/completions", body, {}, self._timeouts.answer_s) as response:
             text = _decoded(await response.read(), _texts)
         if text.model != model:
             raise EngineError(500, f"asked {model!r} for {wanted}, but {text.model!r} answered")
@@ -284,13 +284,13 @@ class Engine:
 
     def _ask_chat(self, body: dict[str, object], request_id: str, silence_s: float | None = None) -> _Call:
         headers = {"X-Request-Id": request_id}
-        return self._post("/v1/chat/completions", body, headers, total_s=self._timeouts.answer_s, silence_s=silence_s)
+        return self._post("/v1/chat/completions", body, headers, self._timeouts.answer_s, silence_s)
 
     def _control(self, path: str, body: object) -> _Call:
-        return self._post(path, body, {}, total_s=self._timeouts.control_s)
+        return self._post(path, body, {}, self._timeouts.control_s)
 
     def _post(
-        self, path: str, body: object, headers: dict[str, str], total_s: float | None = None, silence_s: float | None = None
+        self, path: str, body: object, headers: dict[str, str], total_s: float, silence_s: float | None = None
     ) -> _Call:
         timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s, sock_read=silence_s)
         return _Call(self._open(), "POST", self.url + path, msgspec.json.encode(body), headers, timeout)

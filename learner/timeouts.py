@@ -10,7 +10,7 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
 
     connect_s: float = 5.0  # to take a connection, and to tell how it is
     silence_s: float = 120.0  # to send the next piece of a stream, the first one included
-    answer_s: float = 900.0  # for a whole answer of a chat, its time in the queue included
+    answer_s: float = 900.0  # for a whole answer or the scores of a text, its time in the queue included
     control_s: float = 60.0  # to load an adapter, and to name what is loaded
 
 

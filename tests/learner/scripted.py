@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -102,6 +103,7 @@ class Scripted:
         """Nothing listens at the address afterwards, and what was loaded is forgotten."""
         assert self._runner is not None
         await self._runner.cleanup()
+        gc.collect()  # asyncio leaves what it accepted while closing open, in a cycle: its client would wait for ever
         self.loaded.clear()
 
 

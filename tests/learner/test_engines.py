@@ -17,6 +17,7 @@ from learner.evaluate.job import evaluate
 from learner.evaluate.spec import EvaluationJob
 from learner.evaluate.suite import load_suites
 from learner.release import NotServed
+from learner.timeouts import Timeouts
 from learner.train.spec import Probe
 from service.bench.tiny_model import make_tiny_model
 from tests.learner.scripted import Scripted, chat_body, folder, scripted_pool
@@ -236,6 +237,19 @@ def test_an_evaluation_asks_all_engines_and_goes_on_without_one_that_dies(tmp_pa
         await deaths[0]
 
     with_pool(test)
+
+
+def test_an_engine_that_never_gives_scores_is_not_waited_for_for_ever() -> None:
+    async def test(pool: Engines, engines: list[Scripted]) -> None:
+        engines[0].hangs = True
+        async with Engine(engines[0].url, Timeouts(answer_s=0.2)) as engine:
+            for ask in (engine.score("base", [1, 2, 3]), engine.draw("base", [1, 2], answers=1, max_tokens=4, seed=0)):
+                with pytest.raises(EngineError, match="does not answer") as raised:
+                    await ask
+                assert raised.value.status == 503
+        engines[0].hangs = False
+
+    with_pool(test, count=1)
 
 
 def test_a_version_is_proved_only_where_every_engine_serves_it() -> None:
