@@ -289,9 +289,7 @@ class Engine:
     def _control(self, path: str, body: object) -> _Call:
         return self._post(path, body, {}, self._timeouts.control_s)
 
-    def _post(
-        self, path: str, body: object, headers: dict[str, str], total_s: float, silence_s: float | None = None
-    ) -> _Call:
+    def _post(self, path: str, body: object, headers: dict[str, str], total_s: float, silence_s: float | None = None) -> _Call:
         timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s, sock_read=silence_s)
         return _Call(self._open(), "POST", self.url + path, msgspec.json.encode(body), headers, timeout)
 
