@@ -5,7 +5,7 @@
 # Users' data is private: no library may phone home, and models come from packages, never from a hub.
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # What the caller set for another Python must not leak into this one.
-unset PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX
+unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PIP_USER PIP_TARGET PIP_PREFIX
 
 log=.venv/setup.log
 min_free_gb=${RATCHET_MIN_FREE_GB:-7}  # 3.5 GB installed, as much again for downloads, the model and its first adapters
@@ -112,7 +112,7 @@ pip_install() {
     local fresh=()
     if [[ -e .venv/setup.damaged ]]; then fresh=(--no-cache-dir); fi  # pip may have kept the damaged download
     log_start=$(($(wc -l < $log) + 1))
-    # Python compiles what it imports; most files of these packages never are.
+    # Python compiles what it imports, once, and keeps it; most files of these packages never are imported.
     .venv/bin/python -m pip install -vv --no-input --no-compile --progress-bar off ${fresh[@]+"${fresh[@]}"} "$@" < /dev/null 2>&1 |
         grep -vE '^ *(Found|Skipping) link' >> $log  # 70 MB of them
 }

@@ -32,5 +32,5 @@ def test_a_tail_scores_as_in_the_whole_text_and_its_beginning_is_computed_once(s
         before = cached_tokens(service)
         for start in (len(prompt), len(prompt), len(text) - 1):
             tail = service.call(engine.score("base", text, start=start))
-            assert tail == pytest.approx(whole[start - 1 :], abs=0.1)
+            assert tail == pytest.approx(whole[start - 1 :], abs=0.3)  # two steps of a logit of 16 to 32 in bfloat16
         assert cached_tokens(service) > before
