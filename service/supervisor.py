@@ -28,6 +28,7 @@ from learner.machine import fast_threads, resolve
 from service.settings import EngineSettings
 from service.starting import Stages
 from service.vllm_blocks import block_tokens
+from service.vllm_forks import SERVER
 from service.vllm_plugins import PLUGINS
 from service.warden import kill_group, read_pid
 
@@ -327,7 +328,7 @@ def engine_command(settings: EngineSettings, model_dir: Path, port: int, host: s
         flags["--block-size"] = block_tokens()  # of 128 by default, so that prompts under 128 tokens never met the prefix cache
         flags["--dtype"] = resolve(settings.precision)
         flags["--max-num-batched-tokens"] = settings.max_model_len
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enable-lora"]
+    command = [sys.executable, "-m", "service.vllm_forks" if _on_cpu(settings) else SERVER, "--enable-lora"]
     command += [str(word) for pair in flags.items() for word in pair]
     if _on_cpu(settings):
         # A prompt worked off in parts ends vLLM 0.32 on the CPU when its request has a seed: "CPU Generator does not

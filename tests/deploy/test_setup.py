@@ -1,5 +1,6 @@
 """The set-up scripts, run in a copy of deploy/ whose locks pin one small package, with the machine's faults faked."""
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -7,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,8 @@ class Checkout:
         shutil.copytree(ROOT / "deploy", self.root / "deploy")
         (self.root / "pyproject.toml").write_text(PYPROJECT)
         (self.root / "backend.py").write_text(BACKEND.format(here=str(Path(__file__).parent)))
+        shutil.copy(pip_wheel(), self.wheels)
+        self.lock("pip.lock", pip_wheel())
         self.lock("torch.lock", wheel(self.wheels, "tinytorch", {"tinytorch.py": "weights = 1\n"}))
         self.lock("requirements.lock", wheel(self.wheels, "tinydep", {"tinydep.py": ""}))
         npm = "def main():\n    print('npm of a package', flush=True)\n"
@@ -63,7 +68,7 @@ class Checkout:
 
     def lock(self, name: str, package: Path, sha256: str = "") -> None:
         sha256 = sha256 or hashlib.sha256(package.read_bytes()).hexdigest()
-        (self.root / "deploy" / name).write_text(f"{package.name.split('-')[0]}==1.0 \\\n    --hash=sha256:{sha256}\n")
+        (self.root / "deploy" / name).write_text("{}=={} \\\n    --hash=sha256:{}\n".format(*package.name.split("-")[:2], sha256))
 
     def fake(self, name: str, script: str) -> Path:
         path = self.bin / name
@@ -92,7 +97,23 @@ class Checkout:
         return done.stderr.strip()
 
     def state(self) -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in sorted(self.root.rglob("*"))}
+        files = (path for path in sorted(self.root.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+        return {path: path.stat().st_mtime_ns for path in files}
+
+
+@functools.cache
+def pip_wheel() -> Path:
+    """The pip of the real lock, as it is installed here."""
+    installed = importlib.metadata.distribution("pip")
+    target = Path(tempfile.mkdtemp()) / f"pip-{installed.version}-py3-none-any.whl"
+    kept = [file for file in installed.files or () if file.parts[0].startswith("pip") and file.suffix not in (".pyc", ".exe")]
+    with zipfile.ZipFile(target, "w") as archive:
+        for file in kept:
+            if file.name == "RECORD":
+                archive.writestr(str(file), "".join(f"{one},,\n" for one in kept))
+            elif file.name not in ("INSTALLER", "REQUESTED"):
+                archive.write(file.locate(), str(file))
+    return target
 
 
 @pytest.fixture
@@ -143,9 +164,9 @@ def test_too_little_disk(checkout: Checkout) -> None:
 
 
 def test_no_network(checkout: Checkout) -> None:
-    message = checkout.error(PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="0", PIP_FIND_LINKS="")
+    message = checkout.error(PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="1", PIP_FIND_LINKS="")
     assert message == (
-        "pip cannot reach its package index while installing torch: "
+        "pip cannot reach its package index while installing pip: "
         "check the connection, then run it again: what is already installed is kept."
     )
 
@@ -176,9 +197,13 @@ def test_damaged_download(checkout: Checkout) -> None:
         ("npm error Cannot read a lock", "npm cannot install the pages' libraries: Cannot read a lock. The whole log: "),
     ],
 )
-def test_libraries_of_the_pages_that_do_not_come(checkout: Checkout, said: str, expected: str) -> None:
-    checkout.fake("npm", f"echo '{said}' >&2; exit 1")
-    assert checkout.error().startswith(expected)
+def test_libraries_of_the_pages_that_do_not_come(installed: Checkout, said: str, expected: str) -> None:
+    npm = (installed.bin / "npm").read_text()
+    stamp = (installed.root / ".venv/setup.stamp").rename(installed.root / "stamp")
+    installed.fake("npm", f"echo '{said}' >&2; exit 1")
+    assert installed.error().startswith(expected)
+    (installed.bin / "npm").write_text(npm)
+    stamp.rename(installed.root / ".venv/setup.stamp")
 
 
 def test_without_npm_it_comes_with_a_package(checkout: Checkout, tmp_path: Path) -> None:
@@ -301,6 +326,7 @@ def test_moved_checkout_gets_a_venv_of_its_own(installed: Checkout, tmp_path: Pa
 def test_this_checkout_is_installed() -> None:
     plugins = {plugin.name: plugin.value for plugin in importlib.metadata.entry_points(group="vllm.general_plugins")}
     assert plugins["ratchet_cpu_lora"] == "service.vllm_cpu_lora:register"
+    assert plugins["ratchet_forks"] == "service.vllm_forks:register"
     assert plugins["ratchet_score_tail"] == "service.vllm_score_tail:register"
     assert plugins["ratchet_blocks"] == "service.vllm_blocks:register"
     assert plugins["ratchet_waiting"] == "service.vllm_waiting:register"

@@ -87,7 +87,8 @@ def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, 
         assert (second.returncode, second.stderr.count("\n")) == (1, 1) and "in use" in second.stderr
 
         engine = engine_processes(home)
-        assert len(engine) >= 2
+        core, worker = (next(one for one in engine if one.cmdline()[0] == name) for name in ("VLLM::EngineCore", "VLLM::Worker"))
+        assert worker.ppid() == core.pid, "the engine's processes were begun anew, each with imports of its own"
         with ThreadPoolExecutor(STREAMS) as pool:
             answers = [pool.submit(stream, url, f"Write a long story about {number} dogs.") for number in range(STREAMS)]
             wait_for(lambda: running_streams(home) == STREAMS)

@@ -23,6 +23,7 @@ from service.doctor.checks import CHECKS, examine, subject_of
 from service.doctor.subject import Finding, Subject
 from service.lock import hold
 from service.settings import EngineSettings
+from service.vllm_plugins import PLUGINS
 from storage.adapters import insert_adapter
 from storage.archive import DATABASE
 from storage.artifacts import Artifacts
@@ -68,7 +69,7 @@ def well(tiny: tuple[Path, Path], tmp_path: Path) -> Subject:
         site,
         "ratchet",
         "1",
-        "[vllm.general_plugins]\nratchet_blocks = a:b\nratchet_cpu_lora = a:b\nratchet_score_tail = a:b\nratchet_waiting = a:b\n",
+        "[vllm.general_plugins]\n" + "".join(f"{name} = a:b\n" for name in PLUGINS),
     )
     (checkout / "deploy").mkdir(parents=True)
     lock = "# made\nvllm-cpu==0.32.0 \\\n    --hash=sha256:00\nother==1 ; sys_platform == 'win32' \\\n"
@@ -241,7 +242,7 @@ def test_what_is_broken_is_told(name: str, level: str, told: str, broken: Break,
 def test_a_plugin_that_the_engine_does_not_find(well: Subject, tmp_path: Path) -> None:
     install(tmp_path / "bare", "vllm", "0.32.0")
     told = found("vllm", replace(well, site=(str(tmp_path / "bare"),)))
-    assert told.level == "problem" and "ratchet_blocks, ratchet_cpu_lora, ratchet_score_tail, ratchet_waiting" in told.found
+    assert told.level == "problem" and ", ".join(PLUGINS) in told.found
 
 
 def test_a_key_that_others_can_read(well: Subject) -> None:

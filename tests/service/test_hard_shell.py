@@ -95,7 +95,7 @@ def test_vllm_understands_its_arguments_as_they_are_meant(tmp_path: Path) -> Non
     """What vLLM's own parser makes of the command line, defaults and all."""
     pytest.importorskip("vllm")
     words = engine_command(EngineSettings(device="cpu"), tmp_path, 8123)
-    words = words[words.index("vllm.entrypoints.openai.api_server") + 1 :]
+    words = words[words.index("service.vllm_forks") + 1 :]
     code = (
         "import json, sys\n"
         "from vllm.entrypoints.launchers.cli_args import make_arg_parser\n"

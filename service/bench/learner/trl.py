@@ -97,7 +97,7 @@ def _tokens(dataset: Dataset) -> int:
     return sum(len(ids) for name in names for ids in dataset[name])
 
 
-class _Clock(TrainerCallback):
+class _Clock(TrainerCallback):  # type: ignore[misc]  # of transformers, whose types are not looked at
     """Starts with the model's first pass, of the reference or of training: tokenising is not counted. Stops what takes longer."""
 
     def __init__(self, model: torch.nn.Module, limit_s: float) -> None:
