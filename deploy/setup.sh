@@ -59,6 +59,7 @@ install() {
 
     echo "Installing torch (1/4) …"
     local locked=(--no-deps --require-hashes -r)
+    pip_install "${locked[@]}" deploy/pip.lock || explain pip  # Python's own is years old, and half as fast
     # Only PyTorch's own index has the CPU build, but a machine may hold it in a local folder and have no way out.
     pip_install "${locked[@]}" deploy/torch.lock ||
         { no_such_wheel && pip_install "${locked[@]}" deploy/torch.lock --extra-index-url https://download.pytorch.org/whl/cpu; } ||
@@ -112,9 +113,9 @@ pip_install() {
     local fresh=()
     if [[ -e .venv/setup.damaged ]]; then fresh=(--no-cache-dir); fi  # pip may have kept the damaged download
     log_start=$(($(wc -l < $log) + 1))
+    echo "pip install $*" >> $log
     # Python compiles what it imports, once, and keeps it; most files of these packages never are imported.
-    .venv/bin/python -m pip install -vv --no-input --no-compile --progress-bar off ${fresh[@]+"${fresh[@]}"} "$@" < /dev/null 2>&1 |
-        grep -vE '^ *(Found|Skipping) link' >> $log  # 70 MB of them
+    .venv/bin/python -m pip install --no-input --no-compile --progress-bar off ${fresh[@]+"${fresh[@]}"} "$@" < /dev/null &>> $log
 }
 
 last_log() { tail -n "+$log_start" $log; }  # of the last pip_install
