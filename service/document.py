@@ -1,7 +1,7 @@
 """The OpenAPI document: what Litestar reads from the handlers, and what they cannot say.
 
-That is how a request can be refused, which has one form for all of them (`service.problem`), bodies that are files, and answers
-that come in one of several media types.
+That is who may ask (`service.auth`), how a request can be refused, which has one form for all of them (`service.problem`), bodies
+that are files, and answers that come in one of several media types.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Schema
 from litestar.typing import FieldDefinition
 
+from service.cookies import SESSION
 from service.data import JSON, JSON_LINES
 from service.problem import STATUS, TRY_AGAIN, ErrorEnvelope
+from service.scopes import SCOPES, scope_of
 from service.wire import Answer
 
 READ_STATUSES = (400, 401, 403, 404, 409, 421, 429, 503)  # with which a request that changes nothing can be refused
@@ -28,6 +30,22 @@ SCHEMAS, RESPONSES = "#/components/schemas", "#/components/responses"
 FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 TEXT: dict[str, Any] = {"type": "string"}
 EVENT: dict[str, Any] = {"type": "object", "properties": {"data": TEXT}, "required": ["data"]}  # each of a stream
+KEY = "key"
+WHO: dict[str, Any] = {
+    KEY: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "rt_…",
+        "description": "A key of this service: a person's under `/v1`, an operator's or an admin's everywhere. One that has scopes "
+        "needs that which the operation names: " + "; ".join(f"`{name}`, {about}" for name, about in SCOPES.items()) + ".",
+    },
+    SESSION: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION,
+        "description": "A browser's session, opened with a key; where people come by https its name begins with `__Host-`.",
+    },
+}
 UPLOADS = ("/api/data/import", "/api/documents/import", "/api/adapters/import")  # bodies that are read as they come
 ANSWERS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("post", "/v1/chat/completions"): {JSON: {"$ref": f"{SCHEMAS}/{Answer.__name__}"}, "text/event-stream": EVENT},
@@ -61,6 +79,7 @@ class _Completed(OpenAPI):
         _, schemas = msgspec.json.schema_components([ErrorEnvelope, Answer], ref_template=f"{SCHEMAS}/{{name}}")
         components = document["components"]
         components["schemas"] = schemas | components["schemas"]
+        components["securitySchemes"] = WHO
         components["responses"] = {_name(status): _refusal(status) for status in WRITE_STATUSES}
         for path, method, operation in _operations(document):
             _complete(path, method, operation)
@@ -76,6 +95,8 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    if path.startswith(("/v1/", "/api/")):
+        operation["security"] = [{KEY: [scope_of(method.upper(), path)]}, {SESSION: []}]
     answers: dict[str, Any] = operation["responses"]
     answers.pop("400", None)  # Litestar's own form of a refusal
     for status in READ_STATUSES if method == "get" else WRITE_STATUSES:

@@ -43,6 +43,21 @@ def test_every_operation_names_the_ways_in_which_it_is_refused_in_one_form(docum
                 assert ("Retry-After" in refusal.get("headers", {})) == (status in ("429", "503"))
 
 
+def test_every_operation_says_who_may_ask(document: dict[str, Any]) -> None:
+    said = {
+        (path, method): [*operation["security"][0].values()][0] if "security" in operation else None
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+    assert said["/v1/feedback", "post"] == ["feedback"] and said["/v1/chat/completions", "post"] == ["chat"]
+    assert said["/api/cycles", "get"] == ["read"] and said["/api/cycles", "post"] == ["operate"]
+    assert said["/health/ready", "get"] is None
+    schemes = document["components"]["securitySchemes"]
+    assert {name for item in document["paths"].values() for one in item.values() for way in one.get("security", ()) for name in way}
+    assert set(schemes) == {"key", "ratchet_session"} and schemes["key"]["scheme"] == "bearer"
+    assert all(f"`{scope}`" in schemes["key"]["description"] for scopes in said.values() for scope in scopes or ())
+
+
 def test_every_status_that_a_problem_has_is_described() -> None:
     assert set(WRITE_STATUSES) == set(STATUS.values()) - MISTAKES_OF_OURS
 
