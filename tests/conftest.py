@@ -79,6 +79,11 @@ class Service:
     def parts(self) -> Parts:
         return self._parts()
 
+    @property
+    def live(self) -> str:
+        """The version that people get, by what the service says."""
+        return str(self.request("GET", "/api/status", key=self.key)[1]["live"])
+
     def call(self, work: Awaitable[T]) -> T:
         """Awaits something in the service's own loop."""
         return asyncio.run_coroutine_threadsafe(_await(work), self._loop).result(CALL_S)

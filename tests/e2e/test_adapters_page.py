@@ -28,10 +28,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-def live(service: Service) -> str:
-    return str(service.request("GET", "/api/status", key=service.key)[1]["live"])
-
-
 def confirm(page: Page, reason: str | None = None) -> None:
     if reason is not None:
         page.get_by_test_id("dialog-field").fill(reason)
@@ -85,14 +81,14 @@ def test_people_are_moved_once_it_is_confirmed_and_moved_back_by_undo(service: S
     with console_at(service, f"/console/adapters/{FIRST}") as page:
         page.get_by_test_id("again").press("Enter")
         page.keyboard.press("Escape")  # nothing was decided
-        assert live(service) == SECOND
+        assert service.live == SECOND
         page.get_by_test_id("again").click()
         confirm(page)
         expect(page.get_by_test_id("facts").locator('[data-state="live"]')).to_be_visible()
-        assert live(service) == FIRST
+        assert service.live == FIRST
         page.get_by_test_id("toast-undo").click()
         expect(page.get_by_test_id("facts").locator('[data-state="retired"]')).to_be_visible()
-        assert live(service) == SECOND
+        assert service.live == SECOND
 
         page.goto(f"{service.url}/console/adapters/{SECOND}")
         expect(page.get_by_test_id("training")).to_contain_text("people like it better")
@@ -101,10 +97,10 @@ def test_people_are_moved_once_it_is_confirmed_and_moved_back_by_undo(service: S
         page.get_by_test_id("quarantine").click()
         confirm(page, "it flatters")
         expect(page.get_by_test_id("facts").locator('[data-state="quarantined"]')).to_be_visible()
-        assert live(service) == FIRST
+        assert service.live == FIRST
         page.get_by_test_id("toast-undo").click()
         expect(page.get_by_test_id("facts").locator('[data-state="live"]')).to_be_visible()
-        assert live(service) == SECOND
+        assert service.live == SECOND
 
         with page.expect_download() as download:
             page.get_by_test_id("export").click()

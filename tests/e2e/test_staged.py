@@ -104,7 +104,7 @@ def test_what_people_like_more_is_given_to_ever_more_of_them_and_then_to_all(
         assert few <= having(name, day(service, lambda version: version == name))  # whoever has it keeps it
         ended = wait(service, name, lambda canary: canary["state"] != "running")
         assert ended["state"] == "promoted" and "share of thumbs up" in str(ended["reason"]), ended
-        assert live(service) == name and len(having(name, day(service))) == PEOPLE
+        assert service.live == name and len(having(name, day(service))) == PEOPLE
 
 
 def test_what_people_dislike_is_taken_back(home: Path, staged: Config, model_dir: Path, base_adapter: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def assert_taken_back(service: Service, name: str, reason: str) -> None:
     """It ended by itself, nobody is answered by it, and it returns only with an operator's reason."""
     ended = wait(service, name, lambda canary: canary["state"] != "running")
     assert ended["state"] == "rolled_back" and reason in str(ended["reason"]), ended
-    assert live(service) == "base" and not having(name, day(service))
+    assert service.live == "base" and not having(name, day(service))
     assert service.request("POST", "/api/adapters/rollback", {"to": name}, key=service.key)[0] == 409
     assert service.request("POST", f"/api/adapters/{name}/restore", {"reason": ""}, key=service.key)[0] == 409
     assert service.request("POST", f"/api/adapters/{name}/restore", {"reason": "a test"}, key=service.key)[0] == 200
@@ -141,7 +141,3 @@ def assert_taken_back(service: Service, name: str, reason: str) -> None:
 def having(name: str, answered: dict[str, str]) -> set[str]:
     """Who was answered by this version."""
     return {person for person, version in answered.items() if version == name}
-
-
-def live(service: Service) -> str:
-    return str(service.request("GET", "/api/status", key=service.key)[1]["live"])

@@ -45,7 +45,7 @@ def test_every_operation_names_the_ways_in_which_it_is_refused_in_one_form(docum
 
 def test_every_operation_says_who_may_ask(document: dict[str, Any]) -> None:
     said = {
-        (path, method): [*operation["security"][0].values()][0] if "security" in operation else None
+        (path, method): operation.get("security", [{"key": None}])[0]["key"]
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
@@ -53,7 +53,6 @@ def test_every_operation_says_who_may_ask(document: dict[str, Any]) -> None:
     assert said["/api/cycles", "get"] == ["read"] and said["/api/cycles", "post"] == ["operate"]
     assert said["/health/ready", "get"] is None
     schemes = document["components"]["securitySchemes"]
-    assert {name for item in document["paths"].values() for one in item.values() for way in one.get("security", ()) for name in way}
     assert set(schemes) == {"key", "ratchet_session"} and schemes["key"]["scheme"] == "bearer"
     assert all(f"`{scope}`" in schemes["key"]["description"] for scopes in said.values() for scope in scopes or ())
 
