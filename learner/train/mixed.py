@@ -46,8 +46,8 @@ def train(work: Work) -> Outcome:
     rows = [_lead(row, settings.lead_tokens) for row in work.rows if row.weight > 0]
     rows, others = set_apart(rows, settings)
     lesson = MixedLesson(policy, rows, settings)
-    margin = Validation(policy, others, settings).margin if others else None
-    outcome = fit(work, rows, lesson, Brakes(policy.parameters(), settings, margin))
+    validation = Validation(policy, others, settings) if others else None
+    outcome = fit(work, rows, lesson, Brakes(policy.parameters(), settings, validation))
     return msgspec.structs.replace(outcome, measures={**outcome.measures, **_distances(policy, rows, lesson)})
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from learner.chance import fraction_of
 from learner.config import TrainSettings
 from learner.rows import Row, RowKind
@@ -26,12 +24,17 @@ class Validation:
         self._rows = sorted(rows, key=lambda row: _chance(row.id))[:MAX_ROWS]
         with policy.reference():
             self._before_R = score_answers(policy, self._rows, settings.chunk_tokens)
+        self.people = [_who(row) for row in self._rows]
 
-    def margin(self) -> float:
-        """How much more likely, per token, liked answers have become than disliked ones."""
+    def gains(self) -> list[float]:
+        """How much more likely each liked answer has become, and each disliked one less, per token.
+
+        Their mean is the gain of the liked ones less that of the disliked: where these are few, each counts for more.
+        """
         gain_R = score_answers(self._policy, self._rows, self._settings.chunk_tokens) - self._before_R
-        label_R = torch.tensor([float(row.label) for row in self._rows])
-        return sum(float(gain_R[label_R == label].mean()) * label for label in (1.0, -1.0) if bool((label_R == label).any()))
+        labels = [row.label for row in self._rows]
+        each = {label: len(labels) / labels.count(label) for label in set(labels)}
+        return [label * each[label] * float(gain) for label, gain in zip(labels, gain_R, strict=True)]
 
 
 def set_apart(rows: Sequence[Row], settings: TrainSettings) -> tuple[list[Row], list[Row]]:
@@ -39,10 +42,14 @@ def set_apart(rows: Sequence[Row], settings: TrainSettings) -> tuple[list[Row], 
     votes = [row for row in rows if row.kind is RowKind.THUMB]
     if len(votes) < settings.validation_votes:
         return list(rows), []
-    others = [row for row in votes if _chance(row.person_id) < settings.validation_share]
-    apart = {row.person_id for row in others}
-    teaching = [row for row in rows if row.kind is RowKind.REPLAY or not row.person_id or row.person_id not in apart]
-    return teaching, others
+    others = [row for row in votes if _chance(_who(row)) < settings.validation_share]
+    apart = {*map(_who, others)}
+    return [row for row in rows if row.kind is RowKind.REPLAY or _who(row) not in apart], others
+
+
+def _who(row: Row) -> str:
+    """The person, or where none is known the row, as if it was one's only."""
+    return row.person_id or row.id
 
 
 def _chance(text: str) -> float:

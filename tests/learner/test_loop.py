@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from learner.config import TrainSettings
 from learner.rows import Row
+from learner.train.brakes import Brakes
 from learner.train.checkpoint import CARD, NEWEST, TENSORS
 from learner.train.mixed import train
 from learner.train.policy import Policy
 from learner.train.spec import CHECKPOINTS, Outcome, Step, Work
-from learner.train.validation import set_apart
+from learner.train.validation import Validation, set_apart
 from tests.learner.tiny import SETTINGS, corrections, replays, thumbs
 
 ROWS = [*thumbs(12), *corrections(4), *replays(4)]
@@ -118,12 +120,48 @@ def test_ends_of_turn_that_become_likely_inside_answers_end_a_run(dirs: tuple[Pa
 
 
 def test_votes_of_others_end_a_run_that_no_longer_gets_better(dirs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Random votes have nothing in common: what is learnt of some is lost on others."""
-    rows = thumbs(80)
+    """What the others say of the same answers is the opposite: what is learnt of some is lost on others."""
     settings = msgspec.structs.replace(OFTEN, validation_votes=40, validation_share=0.3, checks=20, passes=6)
+    teaching, others = set_apart(thumbs(80), settings)
+    opposed = [
+        msgspec.structs.replace(one, id=other.id, person_id=other.person_id, label=-one.label)
+        for one, other in zip(teaching, others, strict=False)
+    ]
+    rows = [*teaching, *opposed]
     _, steps, outcome = run(dirs, tmp_path, settings, rows=rows)
     assert "votes that are not learnt from" in outcome.stopped
     assert len(steps) < steps[0].steps
+
+
+class Told(Validation):
+    """Votes of ten people that gain what they are told to on average, at each check some more and others less."""
+
+    def __init__(self, means: Sequence[float]) -> None:
+        self._means = enumerate(means, 1)
+        self.people = [f"person-{number}" for number in range(10)]
+
+    def gains(self) -> list[float]:
+        check, mean = next(self._means)
+        return [mean + 0.1 * math.cos(2 * math.pi * check * number / 10 + check) for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("means", "ends"),
+    [
+        ([0.012, 0.011, 0.010, 0.009, 0.2, 0.19, 0.21], False),  # lower than the first by no more than chance
+        ([0.1, 0.2, -0.1, 0.19, 0.2, 0.21, 0.2], False),  # once is not twice
+        ([0.1, 0.2, 0.19, 0.0, -0.1, 0.2, 0.2], True),
+    ],
+)
+def test_a_fall_that_may_be_chance_ends_nothing(means: list[float], ends: bool) -> None:
+    weights = torch.nn.Parameter(torch.zeros(1))
+    brakes = Brakes([weights], msgspec.structs.replace(SETTINGS, checks=8), Told(means))
+    for step in range(1, 8):
+        weights.data.fill_(step)
+        if stopped := brakes.check(step, 8, {}):
+            break
+    assert ("gained less than before" in stopped) is ends
+    assert weights.item() == (3 if ends else 7), "the weights of the last good check"
 
 
 def test_who_is_set_apart_teaches_nothing(tmp_path: Path) -> None:
