@@ -7,12 +7,10 @@ an evaluation computes. vLLM loads the plugin by its entry point `vllm.general_p
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
-from contextlib import suppress
 
 from learner.machine import CPU_INFO, cpu_words
-from service.vllm_plugins import ENGINES, KNOWN_VERSIONS, is_known
+from service.vllm_plugins import KNOWN_VERSIONS, installed_version, is_known
 
 SMALL_TOKENS, USUAL_TOKENS = 16, 32
 
@@ -31,14 +29,7 @@ def register() -> None:
 
 def block_tokens() -> int:
     """Of a block in an engine that is started here with this plugin."""
-    return SMALL_TOKENS if _version().startswith(KNOWN_VERSIONS) and _suits_small() else USUAL_TOKENS
-
-
-def _version() -> str:
-    for name in ENGINES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return ""
+    return SMALL_TOKENS if installed_version().startswith(KNOWN_VERSIONS) and _suits_small() else USUAL_TOKENS
 
 
 def _suits_small() -> bool:

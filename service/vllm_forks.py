@@ -18,16 +18,15 @@ from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from learner.machine import OPENMP
-from service.vllm_plugins import is_known
+from service.vllm_plugins import KNOWN_VERSIONS, installed_version, is_known
 
-PLUGIN = "ratchet_forks"
 SERVER = "vllm.entrypoints.openai.api_server"
 IMPORTED = ("vllm.v1.engine.core", "vllm.v1.executor.multiproc_executor", "vllm.v1.worker.cpu_worker")
 
 
 def main() -> None:
     """Becomes vLLM's server."""
-    if _forks_well():
+    if installed_version().startswith(KNOWN_VERSIONS) and _forks_well():
         forkserver.set_forkserver_preload(list(IMPORTED))
         forkserver.ensure_running()
     runpy.run_module(SERVER, run_name="__main__")
@@ -72,9 +71,9 @@ class Imported(ForkServerContext):
 
 
 def _forks_well() -> bool:
-    if PLUGIN not in os.environ.get("VLLM_PLUGINS", "").split(","):
-        return False
-    return str(OPENMP) in os.environ.get("LD_PRELOAD", "").split(":")
+    """Whether this plugin is asked for, and OpenMP is one that can be forked."""
+    asked, preloaded = os.environ.get("VLLM_PLUGINS", ""), os.environ.get("LD_PRELOAD", "")
+    return "ratchet_forks" in asked.split(",") and str(OPENMP) in preloaded.split(":")
 
 
 if __name__ == "__main__":

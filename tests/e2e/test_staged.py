@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -92,13 +93,25 @@ def wait(service: Service, name: str, ready: Callable[[dict[str, object]], bool]
     return canary
 
 
-def test_what_people_like_more_is_given_to_ever_more_of_them_and_then_to_all(
-    home: Path, staged: Config, model_dir: Path, base_adapter: Path, tmp_path: Path
-) -> None:
-    folder = make_random_adapter(model_dir, tmp_path / "new", RANK, seed=31, scale=FAINT)
-    told = probe(model_dir, base_adapter, folder)
-    with run_service(home, staged) as service:
-        name = service.call(begin(service.parts.context, folder, told))
+Try = Callable[[int, float], AbstractContextManager[tuple[Service, str]]]
+
+
+@pytest.fixture
+def tried(home: Path, staged: Config, model_dir: Path, base_adapter: Path, tmp_path: Path) -> Try:
+    """A service that tries a version of random weights, by their seed and size, until the end of a block: it and the version."""
+
+    @contextmanager
+    def begun(seed: int, scale: float) -> Iterator[tuple[Service, str]]:
+        folder = make_random_adapter(model_dir, tmp_path / "new", RANK, seed=seed, scale=scale)
+        told = probe(model_dir, base_adapter, folder)
+        with run_service(home, staged) as service:
+            yield service, service.call(begin(service.parts.context, folder, told))
+
+    return begun
+
+
+def test_what_people_like_more_is_given_to_ever_more_of_them_and_then_to_all(tried: Try) -> None:
+    with tried(31, FAINT) as (service, name):
         few = having(name, day(service))
         assert 0.1 * PEOPLE < len(few) < 0.3 * PEOPLE and trial(service, name)["stage"] == 0
         assert few <= having(name, day(service, lambda version: version == name))  # whoever has it keeps it
@@ -107,22 +120,14 @@ def test_what_people_like_more_is_given_to_ever_more_of_them_and_then_to_all(
         assert service.live == name and len(having(name, day(service))) == PEOPLE
 
 
-def test_what_people_dislike_is_taken_back(home: Path, staged: Config, model_dir: Path, base_adapter: Path, tmp_path: Path) -> None:
-    folder = make_random_adapter(model_dir, tmp_path / "new", RANK, seed=32, scale=FAINT)
-    told = probe(model_dir, base_adapter, folder)
-    with run_service(home, staged) as service:
-        name = service.call(begin(service.parts.context, folder, told))
+def test_what_people_dislike_is_taken_back(tried: Try) -> None:
+    with tried(32, FAINT) as (service, name):
         assert {*day(service, lambda version: version != name).values()} == {name, "base"}
         assert_taken_back(service, name, "share of thumbs up")
 
 
-def test_what_does_not_end_is_taken_back_though_nobody_votes(
-    home: Path, staged: Config, model_dir: Path, base_adapter: Path, tmp_path: Path
-) -> None:
-    folder = make_random_adapter(model_dir, tmp_path / "new", RANK, seed=32, scale=SCALE)
-    told = probe(model_dir, base_adapter, folder)
-    with run_service(home, staged) as service:
-        name = service.call(begin(service.parts.context, folder, told))
+def test_what_does_not_end_is_taken_back_though_nobody_votes(tried: Try) -> None:
+    with tried(32, SCALE) as (service, name):
         assert {*day(service, max_tokens=48).values()} == {name, "base"}
         day(service, max_tokens=48)
         assert_taken_back(service, name, "runaway")
