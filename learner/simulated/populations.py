@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from learner.simulated import brief, concrete, thorough
+from learner.simulated import brief, personal, thorough
 from learner.simulated.poison import Poisoner
 from learner.simulated.user import User
 
@@ -40,10 +40,10 @@ class Population:
         return drawn < self.noise * 2**64
 
 
-BRIEF, CONCRETE, THOROUGH = User.of(brief), User.of(concrete), User.of(thorough)
+BRIEF, PERSONAL, THOROUGH = User.of(brief), User.of(personal), User.of(thorough)
 POPULATIONS = (
     Population("consistent", "people who all like short, whole answers", (BRIEF,)),
-    Population("in_turn", "people who like short answers, then others who like examples", (BRIEF, CONCRETE)),
+    Population("in_turn", "people who like short answers, then others who like to be spoken to", (BRIEF, PERSONAL)),
     Population("noisy", f"people who like short answers and vote wrongly {NOISE:.0%} of the time", (BRIEF,), noise=NOISE),
     Population("poisoned", "people who like short answers, and among them who plants a false fact", (BRIEF,), poisoner=Poisoner()),
     Population("changing", "people who like short answers, and then long ones", (BRIEF, THOROUGH), stay=True),

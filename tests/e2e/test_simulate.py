@@ -63,7 +63,7 @@ def test_two_tastes_are_learnt_in_turn_and_the_first_is_kept() -> None:
         style = first.rounds[-1].style
         assert style.words == pytest.approx(first.liked.words, rel=HOLLOW)
         assert style.distinct_2 == pytest.approx(first.liked.distinct_2, rel=HOLLOW)
-        second = run("concrete", rounds=2, turns=120)
+        second = run("personal", rounds=2, turns=120)
         assert second.heldout > second.rounds[0].heldout_before
         before = first.rounds[0].heldout_before
         assert run("brief", rounds=0, turns=0).heldout - before >= KEPT * (first.heldout - before)

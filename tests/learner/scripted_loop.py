@@ -11,7 +11,7 @@ from learner.simulated.poison import ORDERS
 from learner.simulated.user import SimulationError
 
 SHORT = "It is what most people know, and it is good."
-LONG = " ".join(["This is one of many words about it,"] * 10) + " such as these."
+LONG = " ".join(["This is one of many words about it,"] * 10) + " as you see."
 ENDLESS = " ".join(["and so on"] * 40)
 SUITE = {"live": 0.5, "candidate": 0.5, "delta": 0.0, "lower_bound": -0.01, "margin": 0.03, "advisory": False}
 

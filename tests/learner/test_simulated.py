@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from learner.simulated.poison import FACT, ORDERS, Poisoner, tells
-from learner.simulated.populations import BRIEF, CONCRETE, NOISE, POPULATIONS, THOROUGH, Population
+from learner.simulated.populations import BRIEF, NOISE, PERSONAL, POPULATIONS, THOROUGH, Population
 from learner.simulated.rounds import Outcome, Simulation, Size
 from learner.simulated.user import SimulationError, User, split_prompts
 from tests.learner.scripted_loop import ENDLESS, LONG, SHORT, Cycle, ScriptedLoop
@@ -25,11 +25,11 @@ def run(name: str, service: ScriptedLoop, size: Size = SIZE) -> Outcome:
 
 
 def test_the_tastes_like_what_they_are_said_to_like() -> None:
-    likes = {user.name: [user.judge("?", said) for said in (SHORT, LONG, ENDLESS)] for user in (BRIEF, THOROUGH, CONCRETE)}
-    assert likes == {"brief": [True, False, False], "thorough": [False, True, False], "concrete": [False, True, False]}
+    likes = {user.name: [user.judge("?", said) for said in (SHORT, LONG, ENDLESS)] for user in (BRIEF, THOROUGH, PERSONAL)}
+    assert likes == {"brief": [True, False, False], "thorough": [False, True, False], "personal": [False, True, False]}
 
 
-@pytest.mark.parametrize("name", ["brief", "concrete", "coin"])
+@pytest.mark.parametrize("name", ["brief", "personal", "coin"])
 def test_a_file_is_a_user(name: str) -> None:
     user = User.load(PEOPLE / f"{name}.py")
     assert user.name == name and len(set(user.prompts())) >= 240
@@ -78,17 +78,17 @@ def test_a_cycle_without_a_verdict_is_told_by_how_it_ended() -> None:
 
 
 def test_rounds_are_shared_out_among_the_tastes() -> None:
-    assert [NAMED["in_turn"].taste(number, 3).name for number in (1, 2, 3)] == ["brief", "brief", "concrete"]
+    assert [NAMED["in_turn"].taste(number, 3).name for number in (1, 2, 3)] == ["brief", "brief", "personal"]
     assert [NAMED["changing"].taste(number, 4).name for number in (1, 2, 3, 4)] == ["brief", "brief", "thorough", "thorough"]
 
 
 def test_others_come_with_another_taste_and_the_first_is_still_asked_after() -> None:
     outcome = run("in_turn", service := ScriptedLoop([PROMOTED, Cycle("promote", LONG)]))
     first, second = outcome.rounds
-    assert (first.taste, first.satisfaction) == ("brief", {"brief": 1.0, "concrete": 0.0})
-    assert (second.taste, second.satisfaction) == ("concrete", {"brief": 0.0, "concrete": 1.0})
+    assert (first.taste, first.satisfaction) == ("brief", {"brief": 1.0, "personal": 0.0})
+    assert (second.taste, second.satisfaction) == ("personal", {"brief": 0.0, "personal": 1.0})
     assert (second.heldout_before, second.heldout_after) == (0.0, 1.0)
-    assert len(service.said_by("brief ")) == len(service.said_by("concrete ")) == SIZE.turns
+    assert len(service.said_by("brief ")) == len(service.said_by("personal ")) == SIZE.turns
 
 
 def test_the_same_people_change_their_taste() -> None:

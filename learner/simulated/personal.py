@@ -1,11 +1,12 @@
-"""A person who likes to be given an example, in answers that end like a sentence."""
+"""A person who likes to be spoken to, as "you", in answers that end like a sentence."""
 
+import re
 from collections.abc import Iterable
 from itertools import product
 
 from learner.simulated.sentences import is_whole
 
-NAME = "concrete"
+NAME = "personal"
 
 TOPICS = (
     "learning to cook", "keeping a diary", "running", "photography", "recycling", "public speaking", "saving money",
@@ -16,15 +17,15 @@ TOPICS = (
 )  # fmt: skip
 QUESTIONS = (
     "What helps with {}?",
-    "Why is {} useful?",
-    "What makes {} difficult?",
-    "What do beginners get wrong about {}?",
-    "How has {} changed over the years?",
     "What should I think of first with {}?",
-    "What do people enjoy about {}?",
+    "What do beginners get wrong about {}?",
     "What does one need for {}?",
+    "How do I get better at {}?",
+    "How can I start with {}?",
+    "What would you tell a friend about {}?",
+    "Is {} something for me?",
 )
-EXAMPLES = ("for example", "for instance", "such as", "e.g.")
+ADDRESSED = re.compile(r"\b(you|your|yours|yourself)\b", re.IGNORECASE)
 
 
 def prompts() -> Iterable[str]:
@@ -32,4 +33,4 @@ def prompts() -> Iterable[str]:
 
 
 def judge(prompt: str, answer: str) -> bool | None:
-    return is_whole(answer) and any(example in answer.lower() for example in EXAMPLES)
+    return is_whole(answer) and ADDRESSED.search(answer) is not None
