@@ -42,6 +42,7 @@ class Row(Struct, frozen=True):
     temperature: float = 1.0  # that the answer was drawn at; words that a person wrote count as drawn at 1
     reward: float = 0.0  # of a sampled answer
     logps: tuple[float, ...] = ()  # of a sampled answer's tokens, by the version that gave it
+    drawn_by: str = ""  # the version whose answer it is, where it is one that people were given
 
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:

@@ -34,6 +34,7 @@ from service.clock import Clock
 from service.config import Config, models_dir, streams_s
 from service.cookies import Cookies
 from service.document import Document, Structs
+from service.errors import respond
 from service.fleet import Fleet
 from service.follow import follow
 from service.forgery import Hosts
@@ -44,7 +45,6 @@ from service.home_key import operator_key
 from service.keep import keep_house, keep_uses
 from service.limits import Limits
 from service.patience import BodyTimeout
-from service.problem import respond
 from service.rates import Rates
 from service.router import Router
 from service.supervisor import EngineState

@@ -12,12 +12,7 @@ import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 
-from litestar import Request, Response, get
-from litestar.di import NamedDependency
-from litestar.params import FromPath
 from msgspec import Struct
-
-from service.problem import Problem
 
 WEB = Path(__file__).parent / "web"
 OURS = (".css", ".js", ".svg", ".webmanifest")
@@ -72,17 +67,3 @@ def _load(file: Path) -> Asset:
     media_type = TYPES.get(file.suffix) or mimetypes.guess_type(f"file{file.suffix}")[0] or "application/octet-stream"
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
     return Asset(content, compressed if len(compressed) < LEAST_GAIN * len(content) else None, media_type, etag)
-
-
-@get("/web/{path:path}", opt={"exclude_from_auth": True}, include_in_schema=False)
-async def show_asset(path: FromPath[str], request: Request, assets: NamedDependency[dict[str, Asset]]) -> Response[bytes]:  # type: ignore[type-arg]
-    """One file, or 304 where the browser has it already."""
-    asset = assets.get(path.lstrip("/"))
-    if asset is None:
-        raise Problem("not_found", f"no file {path!r}")
-    headers = {"etag": asset.etag, "cache-control": "no-cache", "x-content-type-options": "nosniff", "vary": "accept-encoding"}
-    if asset.etag in request.headers.get("if-none-match", ""):
-        return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
-    if asset.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(asset.compressed, media_type=asset.media_type, headers=headers | {"content-encoding": "gzip"})
-    return Response(asset.content, media_type=asset.media_type, headers=headers)

@@ -24,9 +24,10 @@ from learner.policy import Breach
 from service.auth import asker_of
 from service.compare import COMPARE, can_compare, is_compared
 from service.config import ServerSettings
+from service.errors import problem_of
 from service.guard import POLICY, Guard, refusal
 from service.limits import Limits
-from service.problem import Problem, problem_of
+from service.problem import Problem
 from service.rates import Rates
 from service.router import Router, model_name
 from service.stream import Events, ToldStream

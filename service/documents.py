@@ -22,8 +22,9 @@ from learner.corpora.files import tell_layout
 from learner.corpora.intake import Imported, import_documents
 from learner.corpora.spec import FILE, About, Layout, Progress, Unreadable, check_about
 from service.data import JSON_LINES, note
+from service.errors import problem_of
 from service.paging import LIMIT, After, Limit, Page, page
-from service.problem import ErrorBody, Problem, envelope, problem_of
+from service.problem import ErrorBody, Problem, envelope
 from service.uploads import save
 from storage import documents, imports
 from storage.database import Database

@@ -13,14 +13,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from markupsafe import Markup
 from msgspec import Struct
 
-from service.assets import show_asset
+from service.assets import Asset
 from service.auth import ASKER, Asker
 from service.config import Config
 from service.cookies import PERSON, Cookies
 from service.languages import LANGUAGES, choose_language, messages_of
+from service.problem import Problem
 from storage.records import KeyRole
 
 CONTENT_SECURITY_POLICY = (
@@ -115,6 +117,20 @@ def _handler(page: Page) -> HTTPRouteHandler:
         return Response(html, headers=HEADERS, media_type=MediaType.HTML, cookies=given)
 
     return show
+
+
+@get("/web/{path:path}", opt={"exclude_from_auth": True}, include_in_schema=False)
+async def show_asset(path: FromPath[str], request: Request, assets: NamedDependency[dict[str, Asset]]) -> Response[bytes]:  # type: ignore[type-arg]
+    """One file, or 304 where the browser has it already."""
+    asset = assets.get(path.lstrip("/"))
+    if asset is None:
+        raise Problem("not_found", f"no file {path!r}")
+    headers = {"etag": asset.etag, "cache-control": "no-cache", "x-content-type-options": "nosniff", "vary": "accept-encoding"}
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
+    if asset.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(asset.compressed, media_type=asset.media_type, headers=headers | {"content-encoding": "gzip"})
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
 HANDLERS: list[Any] = [*map(_handler, (CHAT, *CONSOLE)), show_asset]

@@ -78,7 +78,16 @@ def to_row(example: Example, item: Evidence, tokens: Tokens, split: Split) -> Ro
     label = {"up": 1, "down": -1}.get(example.thumb or "", 0)
     drawn_at = 1.0 if item.message.temperature is None else item.message.temperature
     row = Row(
-        example.id, example.person_id, RowKind.THUMB, split, example.weight, prompt_ids, answer_ids, label, temperature=drawn_at
+        id=example.id,
+        person_id=example.person_id,
+        kind=RowKind.THUMB,
+        split=split,
+        weight=example.weight,
+        prompt_ids=prompt_ids,
+        answer_ids=answer_ids,
+        label=label,
+        temperature=drawn_at,
+        drawn_by=item.message.adapter or "",
     )
     if example.correction:
         return replace(row, kind=RowKind.CORRECTION, better_ids=tuple(tokens.answer(example.correction)))
@@ -86,7 +95,8 @@ def to_row(example: Example, item: Evidence, tokens: Tokens, split: Split) -> Ro
     if other is None or not example.worse or not example.is_liked or (split is Split.HELDOUT and label):
         return row
     worse_ids = _answer_ids(example.worse, other, tokens)
-    return replace(row, kind=RowKind.PREFERENCE, answer_ids=worse_ids, better_ids=answer_ids, label=0)
+    drawn_by = other.adapter or ""
+    return replace(row, kind=RowKind.PREFERENCE, answer_ids=worse_ids, drawn_by=drawn_by, better_ids=answer_ids, label=0)
 
 
 def _answer_ids(text: str, message: Message, tokens: Tokens) -> tuple[int, ...]:

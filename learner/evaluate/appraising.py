@@ -9,7 +9,8 @@ To first order, the share of thumbs up changes between two policies by (policy g
 v is 1 for a thumb up and 0 for one down. Each d_t is zero on average whatever people like, so drift gains nothing, however
 long the answers. b_t may be anything that is known before token t: it is the share of thumbs up among the answers to people
 who teach that are longer than t tokens. Where an answer is too long for anybody, the rest of it tells nothing, and weighs
-nothing. An answer that an earlier version drew counts as if the live one had.
+nothing. Only answers that the live version drew say anything of it: along another's, d_t is no longer zero on average, and
+what people liked of that one they may have had enough of. Of those nothing but their log-probs is told.
 
 Shapes: T answer tokens of some rows, end to end, V tokens that there are.
 """
@@ -40,11 +41,16 @@ PRIOR_VOTES = 2.0  # of the mean share, that a share of few answers is drawn to
 
 
 def appraise(job: Appraisal, advance: Callable[[int, str], None]) -> Appraised:
-    """What each held-out vote says of each candidate. `advance` hears how many votes are done, and by whom."""
+    """What each held-out vote on an answer of the live version says of each candidate.
+
+    `advance` hears how many votes are done, and by whom.
+    """
     started_s = time.monotonic()
     votes = [replace(row, better_ids=(), lesson_from=0) for row in heldout_votes(Path(job.rows_file))]
-    taught = [row for row in read_rows(Path(job.rows_file)) if row.split is Split.TRAIN and row.label]
-    longest = max((len(row.answer_ids) for row in votes), default=0)
+    judging = [row for row in votes if row.drawn_by == job.live]
+    everything = read_rows(Path(job.rows_file))
+    taught = [row for row in everything if row.split is Split.TRAIN and row.label and row.drawn_by == job.live]
+    longest = max((len(row.answer_ids) for row in judging), default=0)
     baseline_T = liked_of_longer([len(row.answer_ids) for row in taught], [row.label > 0 for row in taught], longest)
     gains: dict[str, dict[str, float]] = {}
     means: dict[str, dict[str, float]] = {name: {} for name in (job.live, *job.candidate_dirs)}
@@ -53,7 +59,8 @@ def appraise(job: Appraisal, advance: Callable[[int, str], None]) -> Appraised:
         gains[name] = {}
         for rows in rows_in_chunks(sorted(votes, key=tokens_of), job.chunk_tokens):
             for row, along in zip(rows, go_along(policy, rows), strict=True):
-                gains[name][row.id] = gain(along.moved_T, baseline_T, liked=row.label > 0)
+                if row.drawn_by == job.live:
+                    gains[name][row.id] = gain(along.moved_T, baseline_T, liked=row.label > 0)
                 means[name][row.id], means[job.live][row.id] = (float(logp_T.mean()) for logp_T in along[1:])
             advance(len(rows), f"held-out votes: {name} beside the live version")
         if BASE not in means:

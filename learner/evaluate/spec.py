@@ -40,8 +40,8 @@ class Appraisal(Struct, frozen=True):
 
 
 class Appraised(Struct, frozen=True):
-    """candidate → row id → what the vote says of the change in the share of thumbs up, and for candidates, the live version
-    and base → row id → the answer's mean log-prob per token, as it was drawn."""
+    """candidate → row id of a vote on an answer of the live version → what it says of the change in the share of thumbs up; and
+    for candidates, the live version and base → row id → the answer's mean log-prob per token, as it was drawn."""
 
     gains: dict[str, dict[str, float]]
     means: dict[str, dict[str, float]]

@@ -39,6 +39,7 @@ class VotedAnswer(Struct, frozen=True):
     person_id: str
     label: int  # +1 or -1
     means: dict[str, float]
+    drawn_by: str = ""  # the version whose answer it is
     gains: dict[str, float] = {}
 
 
@@ -55,9 +56,14 @@ class Evaluated(Struct, frozen=True):
     failure: str = ""  # why it is not whole; empty where it is
     unjudged: dict[str, str] = {}  # judged suites without scores, and why their judge gave none
 
+    @property
+    def judging(self) -> list[VotedAnswer]:
+        """What the gate goes by: the votes on answers of the live version. Others tell what became of earlier tastes."""
+        return [vote for vote in self.votes if vote.drawn_by == self.live]
+
     def votes_on(self, candidate: str) -> list[VoteScore]:
         """What the votes say of this candidate, as the gate reads it."""
-        return [VoteScore(vote.id, vote.person_id, vote.label, vote.gains.get(candidate, math.nan)) for vote in self.votes]
+        return [VoteScore(vote.id, vote.person_id, vote.label, vote.gains.get(candidate, math.nan)) for vote in self.judging]
 
 
 Probes = Mapping[str, Sequence[Probe]]  # candidate → what shows that it is served
@@ -90,10 +96,10 @@ async def _prove(context: Context, probes: Probes) -> None:
 async def _score_votes(context: Context, cycle: Cycle, rows_file: Path, candidates: list[str], live: str) -> Evaluated:
     """The held-out votes under every version, and the candidates whose suites are worth scoring."""
     appraised = await appraise(context, context.folder(cycle.id) / "appraise", rows_file, live, candidates)
-    votes = [
-        VotedAnswer(row.id, row.person_id, row.label, _of(row.id, appraised.means), _of(row.id, appraised.gains))
-        for row in heldout_votes(rows_file)
-    ]
+    votes = []
+    for row in heldout_votes(rows_file):
+        gains = _of(row.id, appraised.gains) if row.drawn_by == live else {}
+        votes.append(VotedAnswer(row.id, row.person_id, row.label, _of(row.id, appraised.means), row.drawn_by, gains))
     judged = Evaluated(candidates, live, {}, votes, appraised.seconds, await spend_on(context, cycle.id))
     gate, alpha = context.settings.gate, judged.vote_alpha / len(candidates)
     passed = [name for name in candidates if judge_votes(judged.votes_on(name), alpha, gate)[1] is Verdict.PROMOTE]

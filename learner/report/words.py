@@ -58,8 +58,8 @@ def _votes(words: Words, choice: Choice, evaluated: Evaluated) -> str:
     speaks = "beyond" if votes.delta > 1 else "for" if votes.lower_bound > 0 else "against" if votes.delta <= 0 else "chance"
     told = words.t(
         "why.votes",
-        votes=len(evaluated.votes),
-        people=len({vote.person_id for vote in evaluated.votes}),
+        votes=len(evaluated.judging),
+        people=len({vote.person_id for vote in evaluated.judging}),
         share=words.number(votes.live, SHARE),
         gain=words.number(100 * votes.delta, POINTS),
         least=words.number(100 * votes.lower_bound, POINTS),

@@ -49,7 +49,8 @@ def votes(context: Context, suite: Suite) -> list[Row]:
         prompt_ids = tuple(context.tokens.prompt([(turn.role, turn.content) for turn in item.prompt]))
         for label, choice in ((1, item.answer), (-1, (item.answer + 1) % len(item.choices))):
             answer_ids, person = tuple(context.tokens.text(item.choices[choice])), f"person-{number % PEOPLE}"
-            rows.append(Row(f"{item.id}{label:+}", person, RowKind.THUMB, Split.HELDOUT, 1.0, prompt_ids, answer_ids, label))
+            name = f"{item.id}{label:+}"
+            rows.append(Row(name, person, RowKind.THUMB, Split.HELDOUT, 1.0, prompt_ids, answer_ids, label, drawn_by=BASE))
     return rows
 
 

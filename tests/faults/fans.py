@@ -17,7 +17,17 @@ LIKED, DISLIKED = (21, 22), (31, 32)
 def votes() -> list[Row]:
     """Of eight people, each of whom likes one answer and dislikes another."""
     return [
-        Row(f"{name}-{person}", f"person-{person}", RowKind.THUMB, Split.HELDOUT, 1.0, (1, 2), (*ids, 100 + person), label)
+        Row(
+            f"{name}-{person}",
+            f"person-{person}",
+            RowKind.THUMB,
+            Split.HELDOUT,
+            1.0,
+            (1, 2),
+            (*ids, 100 + person),
+            label,
+            drawn_by="base",
+        )
         for person in range(8)
         for name, ids, label in (("up", LIKED, 1), ("down", DISLIKED, -1))
     ]

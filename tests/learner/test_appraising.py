@@ -100,13 +100,17 @@ def test_the_job_tells_of_each_candidate_and_vote_and_nothing_else(
     model_dir: Path, zero_dir: Path, tmp_path: Path, live: str
 ) -> None:
     policy = nudged(model_dir, zero_dir, tmp_path / "moved", 0.05)
-    held = [msgspec.structs.replace(row, split=Split.HELDOUT) for row in (*thumbs(7), *corrections(3))]
-    write_rows(tmp_path / "rows.jsonl", [*held, *(msgspec.structs.replace(row, id=f"taught {row.id}") for row in thumbs(9))])
+    judging = [msgspec.structs.replace(row, split=Split.HELDOUT, drawn_by=live) for row in (*thumbs(7), *corrections(3))]
+    held = [*judging, *(msgspec.structs.replace(row, id=f"old {row.id}", drawn_by="r0") for row in judging[:4])]
+    taught = [msgspec.structs.replace(row, id=f"taught {row.id}", drawn_by=live) for row in thumbs(9)]
+    write_rows(tmp_path / "rows.jsonl", [*held, *taught])
     candidates = {"same": str(zero_dir), "moved": str(tmp_path / "moved")}
     job = Appraisal(str(model_dir), live, str(zero_dir), candidates, str(tmp_path / "rows.jsonl"), "float32", 1, 40)
     told: list[tuple[int, str]] = []
     found = appraise(job, lambda *step: told.append(step))
-    assert {name: set(of_vote) for name, of_vote in found.gains.items()} == {name: {row.id for row in held} for name in candidates}
+    assert {name: set(of_vote) for name, of_vote in found.gains.items()} == {
+        name: {row.id for row in judging} for name in candidates
+    }
     assert set(found.gains["same"].values()) == {0.0}
     assert all(math.isfinite(value) and value for value in found.gains["moved"].values())
     assert sum(count for count, _ in told) == 2 * len(held)

@@ -80,7 +80,9 @@ def test_a_vote_becomes_a_row_of_the_very_tokens_that_were_served() -> None:
     item = said("ada", "down", prompt_token_ids=(5, 6), token_ids=(7, 8))
     chosen = choose(item)
     assert chosen.dropped == [] and chosen.transformations == {}
-    assert chosen.rows == [Row(item.message.id, "ada", RowKind.THUMB, split_of("ada", 0.25), 1.0, (5, 6), (7, 8), label=-1)]
+    assert chosen.rows == [
+        Row(item.message.id, "ada", RowKind.THUMB, split_of("ada", 0.25), 1.0, (5, 6), (7, 8), label=-1, drawn_by="r1")
+    ]
 
 
 def test_a_row_keeps_the_temperature_of_drawing_which_is_1_where_nobody_knows_it() -> None:

@@ -19,7 +19,7 @@ from learner.rows import RowKind
 from storage.records import Canary, CanaryState, Cycle, CycleState, Reason, StageName
 
 NAME, ENGLISH, RUSSIAN = "r7-00000001", words_in("en"), words_in("ru")
-VOTES = [VotedAnswer(f"v{n}", f"p{n % 3}", 1 if n % 2 else -1, {}) for n in range(12)]
+VOTES = [VotedAnswer(f"v{n}", f"p{n % 3}", 1 if n % 2 else -1, {}, "base") for n in range(12)]
 EVALUATED = Evaluated([NAME], "base", {"facts": "f"}, VOTES, 1.0, 0.0125, [NAME])
 BETTER, WORSE = Comparison(0.1, 0.4, 0.3, 0.05), Comparison(0.4, 0.1, -0.3, -0.5)
 HELD = SuiteChange("facts", "f", 0.02, False, 0.6, 0.59, -0.01, -0.015)

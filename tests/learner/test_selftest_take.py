@@ -22,9 +22,10 @@ from tests.suites import make_suites
 
 RIGHT = {"base": 0.25, "r1-aaaaaaaa": 0.5, "r2-bbbbbbbb": 0.123456789}
 VOTES = [
-    VotedAnswer("v1", "person-ann", 1, {}, {"r2-bbbbbbbb": 0.123456789}),
-    VotedAnswer("v2", "person-bob", -1, {}, {"r2-bbbbbbbb": -0.5}),
-    VotedAnswer("v3", "person-ann", -1, {}, {"r2-bbbbbbbb": 0.25}),
+    VotedAnswer("v1", "person-ann", 1, {}, "r1-aaaaaaaa", {"r2-bbbbbbbb": 0.123456789}),
+    VotedAnswer("v2", "person-bob", -1, {}, "r1-aaaaaaaa", {"r2-bbbbbbbb": -0.5}),
+    VotedAnswer("v3", "person-ann", -1, {}, "r1-aaaaaaaa", {"r2-bbbbbbbb": 0.25}),
+    VotedAnswer("v4", "person-bob", 1, {}, "base"),  # on what another version had answered
 ]
 
 

@@ -8,8 +8,9 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.testing import TestClient
 
-from service.assets import MODULES, VENDOR, WEB, load_assets, show_asset
-from service.problem import respond
+from service.assets import MODULES, VENDOR, WEB, load_assets
+from service.errors import respond
+from service.site import show_asset
 
 
 def client() -> TestClient[Litestar]:

@@ -14,7 +14,7 @@ from learner.schedule import Scheduler
 from learner.train.methods import METHODS, READS, check_method
 from service.api import start_cycle
 from service.config import ConfigError, load_config
-from service.problem import respond
+from service.errors import respond
 from storage.records import Cycle, CycleState
 
 

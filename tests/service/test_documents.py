@@ -19,7 +19,7 @@ from litestar.di import Provide
 from learner.context import Context
 from service import documents
 from service.cli import main
-from service.problem import respond
+from service.errors import respond
 from storage.artifacts import Artifacts
 from storage.database import Database
 from tests.databases import Place

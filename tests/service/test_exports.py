@@ -14,7 +14,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 
 from service import data
-from service.problem import respond
+from service.errors import respond
 from storage.database import Database
 from storage.feedback import insert_feedback
 from storage.interchange.opinion import Opinion, write_opinion

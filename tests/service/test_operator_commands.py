@@ -13,7 +13,8 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from service.problem import Problem, respond
+from service.errors import respond
+from service.problem import Problem
 from tests.service.command_line import printed, run, serve
 
 NAME = "r7-1a2b3c4d"

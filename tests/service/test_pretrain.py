@@ -21,7 +21,8 @@ from learner.tokens import Tokens
 from service import pretrain
 from service.cli import main
 from service.client import Client, ClientError
-from service.problem import Problem, respond
+from service.errors import respond
+from service.problem import Problem
 from storage.artifacts import Artifacts
 from storage.database import Database
 from storage.documents import insert_documents

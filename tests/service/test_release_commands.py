@@ -14,7 +14,7 @@ from learner import rollout
 from learner.config import ReleaseSettings
 from service import releases
 from service.canary_keeper import CanaryKeeper
-from service.problem import respond
+from service.errors import respond
 from storage.records import AdapterState, CanaryState
 from tests.learner.trials import STAGED, Trials, trials
 from tests.service.command_line import Served, printed, run, serve

@@ -18,7 +18,7 @@ from learner.report.document import Report
 from learner.report.write import write_report
 from service import releases
 from service.canary_keeper import CanaryKeeper
-from service.problem import respond
+from service.errors import respond
 from storage import cycles
 from storage.records import CanaryState, CycleState
 from tests.learner.trials import STAGED, Trials, trials

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 
 from learner.context import Context
 from service import report_link
-from service.problem import respond
+from service.errors import respond
 from service.report_link import GOOD_S
 from storage import cycles
 from tests.learner.world import learner

@@ -19,7 +19,7 @@ from learner.context import Context
 from learner.report.write import write_report
 from service import reports
 from service.cli import main
-from service.problem import respond
+from service.errors import respond
 from storage import canaries
 from storage.records import AdapterState, CanaryState, CanaryStep
 from tests.learner.ended import two_cycles

@@ -13,7 +13,7 @@ from litestar.di import Provide
 
 from learner.context import Context
 from service import moves, scores
-from service.problem import respond
+from service.errors import respond
 from storage.evaluations import insert_evaluation
 from tests.databases import Place
 from tests.learner.world import learner, make_live

@@ -22,7 +22,7 @@ from learner.evaluate.judged import CALIBRATION, Calibration, keep_calibration, 
 from learner.evaluate.suite import FROZEN, OWN, Header, Item, Turn, add_suite, load_suites
 from service import suites
 from service.client import Client, ClientError
-from service.problem import respond
+from service.errors import respond
 from storage import adapters, evaluations
 from storage.documents import insert_documents
 from storage.records import Adapter, AdapterState, Document, DocumentKind
