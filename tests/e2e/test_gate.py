@@ -10,7 +10,7 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
-from learner.adapter import WEIGHTS, make_zero_adapter
+from learner.adapter import BASE, WEIGHTS, make_zero_adapter
 from learner.context import Context
 from learner.evaluate.stage import cases, evaluate
 from learner.evaluate.suite import Suite, freeze, load_suites, write_suite
