@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from learner.evaluate.kept import known_scores
 from learner.evaluate.stage import Evaluated, cases, evaluate
 from learner.evaluate.suite import Header, Item, Turn, freeze, write_suite
 from learner.gate import Choice, Verdict, choose
-from learner.rows import write_rows
+from learner.rows import Row, write_rows
 from learner.train.spec import Probe
 from storage.records import Cycle
 from tests.faults.fans import LIKED, RANK, votes
@@ -88,12 +88,12 @@ async def opened(folder: Path, model_dir: Path, base: Path) -> AsyncIterator[tup
 
 
 @asynccontextmanager
-async def stage(folder: Path, model_dir: Path, base: Path, taught: Path) -> AsyncIterator[Stage]:
+async def stage(folder: Path, model_dir: Path, base: Path, taught: Path, earlier: Sequence[Row] = ()) -> AsyncIterator[Stage]:
     """A cycle of a new home, with its dataset and its candidate."""
     write_suites(folder / "suites")
     (folder / "home").mkdir()
     async with opened(folder, model_dir, base) as (context, engine):
-        write_rows(context.home / "rows.jsonl", votes())
+        write_rows(context.home / "rows.jsonl", [*votes(), *earlier])
         shutil.copytree(taught, context.artifacts.adapter_dir(CANDIDATE))
         yield Stage(context, engine, *await offer(context, CANDIDATE, context.home / "rows.jsonl"))
 
@@ -256,6 +256,23 @@ def test_an_evaluation_that(way: Spoil, said: str, tmp_path: Path, small_model: 
 def assert_says(choice: Choice, verdict: Verdict, said: str) -> None:
     assert choice.verdict is verdict, choice.reasons
     assert any(said in reason for reason in choice.reasons), choice.reasons
+
+
+def test_votes_on_answers_of_another_version_do_not_judge_and_are_told_of(
+    tmp_path: Path, small_model: Path, small_base: Path, taught: Path
+) -> None:
+    """These would refuse it: on the same answers people said the opposite."""
+    earlier = [msgspec.structs.replace(vote, id=f"r0-{vote.id}", label=-vote.label, drawn_by="r0") for vote in votes()]
+
+    async def body() -> tuple[Evaluated, Choice]:
+        async with stage(tmp_path, small_model, small_base, taught, earlier) as ready:
+            evaluated = await ready.evaluate()
+            return evaluated, await decide(ready.context, evaluated)
+
+    evaluated, choice = asyncio.run(body())
+    assert choice.verdict is Verdict.PROMOTE, choice.reasons
+    assert [vote.id for vote in evaluated.judging] == [vote.id for vote in votes()]
+    assert all({"base", CANDIDATE} <= vote.means.keys() for vote in evaluated.votes) and len(evaluated.votes) == 2 * len(votes())
 
 
 def test_a_candidate_that_the_votes_refuse_costs_no_suite_unless_asked_for(
