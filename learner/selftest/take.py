@@ -29,6 +29,8 @@ async def take_pair(context: Context, cycle_id: int, hollow: bool = False) -> Pa
     for name, case in (await cases(context, msgspec.convert(output, Evaluated))).items():
         if case.failure:
             raise NothingMeasured(f"{name}, of cycle {cycle_id}: {case.failure}")
+        if case.suites and not case.votes:
+            raise NothingMeasured(f"cycle {cycle_id} has no vote on an answer of the version that was live, expected some")
         if case.suites:
             return Pair([_suite(suite) for suite in case.suites if not suite.advisory], _votes(case), hollow)
     raise NothingMeasured(f"cycle {cycle_id} scored the suites of no candidate: its votes refused them all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,14 +29,16 @@ VOTES = [
 ]
 
 
-async def evaluated(context: Context, right: Mapping[str, float] = RIGHT, scored: bool = True) -> int:
+async def evaluated(
+    context: Context, right: Mapping[str, float] = RIGHT, scored: bool = True, votes: Sequence[VotedAnswer] = VOTES
+) -> int:
     """A cycle that judged r2 against r1; each version is as right on every item as is given."""
     suites = {suite.name: suite for suite in context.suites()}
     output = Evaluated(
         ["r2-bbbbbbbb"],
         "r1-aaaaaaaa",
         {name: suite.sha256 for name, suite in suites.items()},
-        VOTES,
+        [*votes],
         1.0,
         0.0125,
         ["r2-bbbbbbbb"] if scored else [],
@@ -78,8 +80,10 @@ def test_what_was_not_scored_or_has_changed_since_is_no_pair(run: Callable[[Body
         await prepare(context, suites)
         with pytest.raises(NothingMeasured, match="its votes refused them all"):
             await take_pair(context, await evaluated(context, scored=False))
-        with pytest.raises(NothingMeasured, match="cycle 9 has evaluated nothing"):
-            await take_pair(context, 9)
+        with pytest.raises(NothingMeasured, match="has no vote on an answer of the version that was live"):
+            await take_pair(context, await evaluated(context, votes=VOTES[-1:]))
+        with pytest.raises(NothingMeasured, match="cycle 99 has evaluated nothing"):
+            await take_pair(context, 99)
         cycle_id = await evaluated(context)
         items = suites / "facts" / "items.jsonl"
         items.write_bytes(items.read_bytes().replace(b"plus", b"and"))
