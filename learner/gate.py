@@ -8,8 +8,6 @@
   compared and reported, and decide nothing.
 * Held-out votes: by how much the share of thumbs up would rise, to first order, as each vote has it
   (`learner.evaluate.appraising`), clustered by person. Its lower bound must be above zero, and the rise itself worth having.
-  A rise that no share can make says that the candidate was made to please votes and is too far from the live version for
-  them to judge it: a first-order estimate holds near by (Schulman et al. 2015, section 3).
 
 Anything missing, out of its limits or not a number is `inconclusive`, which never promotes.
 
@@ -257,8 +255,6 @@ def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings
     comparison = _vote_gain(votes, alpha)
     told = f"held-out votes: the share of thumbs up would change by {comparison.delta:+.3f}"
     told += f", bound {comparison.lower_bound:+.3f}, by {len(votes)} votes of {len(pleased | displeased)} people"
-    if comparison.delta > 1:
-        return comparison, Verdict.INCONCLUSIVE, f"{told}: no share can rise so far, votes cannot judge what is this far from live"
     if comparison.lower_bound > 0 and comparison.delta >= settings.min_gain:
         return comparison, Verdict.PROMOTE, told
     if comparison.delta <= 0:

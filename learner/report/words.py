@@ -55,7 +55,7 @@ def _verdict(words: Words, choice: Choice, evaluated: Evaluated) -> str:
 def _votes(words: Words, choice: Choice, evaluated: Evaluated) -> str:
     if (votes := choice.votes) is None:
         return ""
-    speaks = "beyond" if votes.delta > 1 else "for" if votes.lower_bound > 0 else "against" if votes.delta <= 0 else "chance"
+    speaks = "for" if votes.lower_bound > 0 else "against" if votes.delta <= 0 else "chance"
     told = words.t(
         "why.votes",
         votes=len(evaluated.judging),

@@ -18,7 +18,7 @@ import pytest
 from tests.deploy.tiny_wheel import wheel
 
 ROOT = Path(__file__).parents[2]
-WORKERS = "--numprocesses 3 --dist loadgroup --no-loadscope-reorder"
+WORKERS = "--numprocesses 2 --dist loadgroup --no-loadscope-reorder"
 BASE_PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 
 # A build backend of the checkout's own, so that no test needs setuptools in its .venv.

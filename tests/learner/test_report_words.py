@@ -47,13 +47,6 @@ def test_a_promotion_says_what_spoke_for_it_what_it_could_err_and_which_suites_h
     )
 
 
-def test_a_promise_that_no_share_can_keep_is_called_one() -> None:
-    beyond = Comparison(0.6, 2.1, 1.5, 0.9)
-    for words, said in ((ENGLISH, "by +90.0 at the least, which no share can do"), (RUSSIAN, "чего доля не может")):
-        told = explain(words, cycle(CycleState.INCONCLUSIVE), choice(Verdict.INCONCLUSIVE, beyond, "far"), EVALUATED, [], None)
-        assert said in told
-
-
 def test_a_refusal_says_what_was_lost_and_how_much_may_be() -> None:
     refused = choice(Verdict.REJECT, BETTER, "manners: worse")
     said = explain(ENGLISH, cycle(CycleState.REJECTED), refused, EVALUATED, [HELD, LOST], None)

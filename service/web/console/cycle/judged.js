@@ -23,8 +23,7 @@ export function showJudged({ votes, suites, origin, moved }) {
 
 /** @param {any} votes */
 function heldOut(votes) {
-  const surer = votes.lower_bound > 0 ? ["for", "good"] : votes.delta <= 0 ? ["against", "bad"] : ["chance", "warn"];
-  const [speaks, tone] = votes.delta > 1 ? ["beyond", "warn"] : surer;
+  const [speaks, tone] = votes.lower_bound > 0 ? ["for", "good"] : votes.delta <= 0 ? ["against", "bad"] : ["chance", "warn"];
   return el("p", { "data-testid": "heldout" }, t("cycles.judged.votes", { delta: signed(100 * votes.delta, 1), bound: signed(100 * votes.lower_bound, 1) }), " ",
     el("span", { class: `pill ${tone}` }, t(`cycles.judged.${speaks}`)));
 }
