@@ -125,9 +125,7 @@ class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     promote_error: float = 0.05  # of all that goes live, the share that is no better; and the chance of any while nothing is
     base_margins: float = 2.0  # against base, to which small losses of many cycles add up, a suite may lose this many margins
     min_gain: float = 0.02  # smallest gain that counts: rise of the share of thumbs up, as held-out votes have it
-    min_heldout_votes: int = (
-        40  # on the live version's answers; fewer, or fewer than 4 of a kind, decide nothing and spend no error
-    )
+    min_heldout_votes: int = 40  # on the live version's answers; fewer, or fewer than 4 of a kind, decide and cost nothing
     always_score_suites: bool = False  # also of candidates that the held-out votes refuse: takes longer, tells more
 
 
