@@ -47,10 +47,9 @@ def appraise(job: Appraisal, advance: Callable[[int, str], None]) -> Appraised:
     """
     started_s = time.monotonic()
     votes = [replace(row, better_ids=(), lesson_from=0) for row in heldout_votes(Path(job.rows_file))]
-    judging = [row for row in votes if row.drawn_by == job.live]
-    everything = read_rows(Path(job.rows_file))
-    taught = [row for row in everything if row.split is Split.TRAIN and row.label and row.drawn_by == job.live]
-    longest = max((len(row.answer_ids) for row in judging), default=0)
+    of_live = (row for row in read_rows(Path(job.rows_file)) if row.drawn_by == job.live)
+    taught = [row for row in of_live if row.split is Split.TRAIN and row.label]
+    longest = max((len(row.answer_ids) for row in votes), default=0)
     baseline_T = liked_of_longer([len(row.answer_ids) for row in taught], [row.label > 0 for row in taught], longest)
     gains: dict[str, dict[str, float]] = {}
     means: dict[str, dict[str, float]] = {name: {} for name in (job.live, *job.candidate_dirs)}
