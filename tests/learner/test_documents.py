@@ -306,8 +306,8 @@ def test_a_method_that_reads_no_votes_needs_none_and_leaves_them_for_the_next_cy
         await fill(context, text(1))
         assert (await curate(context, cycle, "base")).train >= 1
         set_curation(context, heldout_share=0.5)
-        for _ in range(6):
-            await context.database.write(Talker().talk)
+        for person in range(6):
+            await context.database.write(Talker(f"person-{person}").talk)
         collected = await collect(context, cycle)
         assert (collected.answers, collected.watermark) == (24, 0)
         rows = await rows_of(context, await curate(context, cycle, "base"))

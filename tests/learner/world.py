@@ -60,8 +60,8 @@ class SilentEngine:
 class Talker:
     """A person with votes on answers, and a word of their own in all they say."""
 
-    def __init__(self) -> None:
-        self.id, self.conversation, self.word = new_id("person"), new_id("conv"), new_id("word")
+    def __init__(self, person_id: str | None = None) -> None:
+        self.id, self.conversation, self.word = person_id or new_id("person"), new_id("conv"), new_id("word")
         self.ids = [self.id, self.conversation]
 
     async def talk(self, connection: AsyncConnection, turns: int = 4, adapter: str = "base") -> None:
