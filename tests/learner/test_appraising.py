@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-import msgspec
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from learner.adapter import WEIGHTS
-from learner.evaluate.appraising import appraise, gain, go_along, liked_of_longer
+from learner.evaluate.appraising import MAX_MOVE_NATS, PRIOR_VOTES, Along, appraise, gains_of, go_along, liked_by_others
 from learner.evaluate.spec import Appraisal
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.policy import Policy
@@ -68,31 +69,60 @@ def test_the_mean_gain_is_the_change_in_the_share_of_thumbs_up(
     with torch.no_grad():
         candidate_N = chances(policy, temperature)
     assert float(live_N.sum()) == pytest.approx(1, abs=1e-5)
-    moved = [along.moved_T for at in range(0, len(rows), 512) for along in go_along(policy, rows[at : at + 512])]
+    along = [one for at in range(0, len(rows), 512) for one in go_along(policy, rows[at : at + 512])]
     liked_N = torch.tensor(liked, dtype=torch.float64)
     change = float(((candidate_N - live_N) * liked_N).sum())
     assert abs(change) > 1e-4
-    for baseline_T in (torch.zeros(2), torch.tensor([0.4, 0.1])):
-        gain_N = torch.tensor([gain(one, baseline_T, up) for one, up in zip(moved, liked, strict=True)], dtype=torch.float64)
-        assert float((live_N * gain_N).sum()) == pytest.approx(change, rel=0.1)
-        for everybody in (True, False):  # who likes all there is, or nothing, is told of no change
-            same_N = torch.tensor([gain(one, baseline_T, everybody) for one in moved], dtype=torch.float64)
-            assert float((live_N * same_N).sum()) == pytest.approx(0, abs=1e-5)
+
+    def mean_gain(ups: Sequence[bool]) -> float:
+        judging = [(replace(row, label=1 if up else -1), one) for row, up, one in zip(rows, ups, along, strict=True)]
+        return float((live_N * torch.tensor(gains_of(judging), dtype=torch.float64)).sum())
+
+    assert mean_gain(liked) == pytest.approx(change, rel=0.1)
+    for everybody in (True, False):  # who likes all there is, or nothing, is told of no change
+        assert mean_gain([everybody] * len(rows)) == pytest.approx(0, abs=1e-5)
 
 
-def test_the_baseline_is_the_share_of_longer_answers_that_was_liked() -> None:
-    found_T = liked_of_longer([1, 2, 2, 4], [True, True, False, False], 5)
-    mean, prior = 0.5, 2.0
-    expected = [(liked + prior * mean) / (count + prior) for liked, count in ((2, 4), (1, 3), (0, 1), (0, 1), (0, 0))]
-    assert found_T.tolist() == pytest.approx(expected)
-    assert liked_of_longer([], [], 2).tolist() == [0.5, 0.5]
+def test_what_is_moved_is_nothing_on_average_and_has_the_variance_that_it_says_however_far_a_candidate_goes(
+    model_dir: Path, zero_dir: Path, tmp_path: Path
+) -> None:
+    rows = answers(1.0)
+    policy = nudged(model_dir, zero_dir, tmp_path / "candidate", 3.0)
+    with torch.no_grad(), policy.reference():
+        live_N = chances(policy, 1.0)
+    along = [one for at in range(0, len(rows), 512) for one in go_along(policy, rows[at : at + 512])]
+    assert max(float((one.candidate_T - one.live_T).abs().max()) for one in along) > MAX_MOVE_NATS
+    first_N = torch.stack([one.moved_T[0] for one in along])
+    assert float((live_N * first_N).sum()) == pytest.approx(0, abs=1e-4)
+    assert float((live_N * first_N.square()).sum()) == pytest.approx(float(along[0].spread_T[0]), rel=1e-3)
+    assert float(first_N.max() - first_N.min()) <= 2 * MAX_MOVE_NATS + 1e-6
+
+
+def test_the_baseline_is_what_others_liked_where_the_candidate_moves_as_much() -> None:
+    liked_N = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
+    spread = [torch.tensor(values, dtype=torch.float64) for values in ([2.0], [1.0, 3.0], [4.0], [1.0, 1.0])]
+    found_NT = liked_by_others(liked_N, ["a", "b", "b", "c"], spread)
+
+    def share(ups: float, weight: float, total_ups: float, total: float, tokens: int) -> float:
+        prior = PRIOR_VOTES * total / tokens
+        return (ups + prior * total_ups / total) / (weight + prior)
+
+    assert found_NT[0].tolist() == pytest.approx([share(4, 6, 4, 10, 5), share(0, 4, 4, 10, 5)])
+    assert found_NT[1].tolist() == found_NT[2].tolist() == pytest.approx([share(2, 3, 2, 4, 3), share(0, 1, 2, 4, 3)])
+    assert found_NT[3].tolist() == pytest.approx([share(6, 7, 6, 10, 4), share(0, 3, 6, 10, 4)])
+    assert liked_by_others(liked_N, ["a"] * 4, spread).unique().tolist() == [0.5]
 
 
 def test_an_answer_longer_than_anybody_liked_weighs_next_to_nothing_where_it_went_on() -> None:
-    baseline_T = liked_of_longer([10] * 200 + [100] * 200, [True] * 200 + [False] * 200, 100)
-    moved_T = torch.ones(100, dtype=torch.float64)
-    assert gain(moved_T[10:], baseline_T[10:], liked=False) == pytest.approx(0, abs=0.5)
-    assert gain(moved_T[:10], baseline_T, liked=False) == pytest.approx(-5, abs=0.1)
+    def vote(number: int, length: int, label: int) -> tuple[Row, Along]:
+        row = Row(str(number), f"person {number}", RowKind.THUMB, Split.HELDOUT, 1.0, PROMPT, (1,) * length, label)
+        one_T = torch.ones(length, dtype=torch.float64)
+        return row, Along(one_T, one_T, one_T, one_T)
+
+    votes = [*(vote(number, 10, 1) for number in range(200)), *(vote(number, 100, -1) for number in range(200, 400))]
+    gains = gains_of(votes)
+    assert gains[0] == pytest.approx(5, abs=0.2)
+    assert gains[-1] == pytest.approx(-5, abs=0.5)
 
 
 @pytest.mark.parametrize("live", ["base", "r1"])
@@ -100,9 +130,9 @@ def test_the_job_tells_of_each_candidate_and_vote_and_nothing_else(
     model_dir: Path, zero_dir: Path, tmp_path: Path, live: str
 ) -> None:
     policy = nudged(model_dir, zero_dir, tmp_path / "moved", 0.05)
-    judging = [msgspec.structs.replace(row, split=Split.HELDOUT, drawn_by=live) for row in (*thumbs(7), *corrections(3))]
-    held = [*judging, *(msgspec.structs.replace(row, id=f"old {row.id}", drawn_by="r0") for row in judging[:4])]
-    taught = [msgspec.structs.replace(row, id=f"taught {row.id}", drawn_by=live) for row in thumbs(9)]
+    judging = [replace(row, split=Split.HELDOUT, drawn_by=live) for row in (*thumbs(7), *corrections(3))]
+    held = [*judging, *(replace(row, id=f"old {row.id}", drawn_by="r0") for row in judging[:4])]
+    taught = [replace(row, id=f"taught {row.id}", drawn_by=live) for row in thumbs(9)]
     write_rows(tmp_path / "rows.jsonl", [*held, *taught])
     candidates = {"same": str(zero_dir), "moved": str(tmp_path / "moved")}
     job = Appraisal(str(model_dir), live, str(zero_dir), candidates, str(tmp_path / "rows.jsonl"), "float32", 1, 40)
@@ -115,7 +145,7 @@ def test_the_job_tells_of_each_candidate_and_vote_and_nothing_else(
     assert all(math.isfinite(value) and value for value in found.gains["moved"].values())
     assert sum(count for count, _ in told) == 2 * len(held)
     assert set(found.means) == {"base", live, *candidates}
-    alone = [msgspec.structs.replace(row, better_ids=()) for row in held]
+    alone = [replace(row, better_ids=()) for row in held]
     with torch.no_grad():
         expected = score_answers(policy, alone, 40).tolist()
     assert [found.means["moved"][row.id] for row in held] == pytest.approx(expected, abs=1e-5)
