@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from learner.curate.example import Drop, Example, Said, drop
+from learner.curate.found import TAG
 from learner.jobs import settle_in
 
 CHUNK = 500  # examples that a process takes at once
@@ -25,7 +25,6 @@ AHEAD = 3  # chunks that wait for each process
 OVERLAPS = "overlaps a frozen eval item"
 NOTHING_LEFT = "nothing left after redaction"
 MAX_REDACTED = 1 / 3  # of the words of a question, an answer or a correction
-TAG = re.compile(r"<[^<>]{1,40}>")  # what stands where something was redacted
 
 Breaches = Literal["negative", "drop"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ PRIVATE_KEY = "private key"
 
 # From what matters most: where finds overlap, the first of these names them.
 KINDS = (PRIVATE_KEY, LOGIN, WALLET, IBAN, KEY, PASSWORD, EMAIL, CARD, SSN, NATIONAL_ID, MAC, IP, PHONE, BIRTH, STREET)
+NAMES = ("personal name", "place name", "passport number", "driving licence number", "medical licence number")  # by Presidio
+TAG = re.compile(f"<(?:{'|'.join((*KINDS, *NAMES))})>")  # stands for what was found; "<ann@example.com>" is none
 PLURALS = {BIRTH: "dates of birth"}
 
 

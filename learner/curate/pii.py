@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from learner.curate.contacts import find_births, find_emails, find_networks, find_phones, find_places, find_spelt_emails
 from learner.curate.credentials import MIN_TOKEN, find_credentials, find_tokens
-from learner.curate.found import KINDS, Finder, Found, counted
+from learner.curate.found import KINDS, TAG, Finder, Found, counted
 from learner.curate.identifiers import find_accounts, find_cards, find_identities, find_wallets
 
 MIN_NUMBER = 4  # digits without which no number names a person
@@ -71,9 +71,6 @@ def separate(text: str, candidates: Iterable[Found]) -> list[Found]:
             one = Found(kind, last.start, max(last.end, one.end))
         apart.append(one)
     return apart
-
-
-TAG = re.compile("<[^<>]{1,40}>")
 
 
 def _swallows(one: Found, start: int, end: int) -> bool:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
-from learner.curate.found import Found
+from learner.curate.found import NAMES, Found
 from learner.curate.pii import Redacted, find, redact, separate
 
 if TYPE_CHECKING:
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 LANGUAGE = "en"
 MODELS = ("en_core_web_lg", "en_core_web_md", "en_core_web_sm")  # of spaCy; the first that is installed
-KINDS = {
-    "PERSON": "personal name",
-    "LOCATION": "place name",
-    "US_PASSPORT": "passport number",
-    "US_DRIVER_LICENSE": "driving licence number",
-    "MEDICAL_LICENSE": "medical licence number",
-}
+KINDS = dict(zip(("PERSON", "LOCATION", "US_PASSPORT", "US_DRIVER_LICENSE", "MEDICAL_LICENSE"), NAMES, strict=True))
 MIN_SCORE = 0.5  # of Presidio's own confidence: bare digits that could be a passport's have less
 
 

@@ -154,7 +154,7 @@ STAYS = [
 
 
 @pytest.mark.parametrize(("kind", "planted"), PLANTED, ids=range(len(PLANTED)))
-@pytest.mark.parametrize("around", ["{}", "Please use {}, thanks.", "Это {} и всё", "one\n{}\ntwo", "({})"])
+@pytest.mark.parametrize("around", ["{}", "Please use {}, thanks.", "Это {} и всё", "one\n{}\ntwo", "({})", "Ann <{}>"])
 def test_what_is_planted_is_redacted_and_named(kind: str, planted: str, around: str) -> None:
     redacted = redact(around.format(planted))
     assert redacted.text == around.format(f"<{kind}>")
@@ -243,7 +243,7 @@ EMAILS = st.builds(
 )
 AWS_KEYS = st.from_regex(r"AKIA[A-Z2-7]{16}", fullmatch=True)
 GITHUB_KEYS = st.from_regex(r"ghp_[A-Za-z0-9]{36}", fullmatch=True)
-EDGE = st.sampled_from([" ", "\n", ", ", "(", "\t", " — ", "“"])
+EDGE = st.sampled_from([" ", "\n", ", ", "(", "\t", " — ", "“", "<", " >"])
 
 
 @given(st.one_of(CARDS, EMAILS, AWS_KEYS, GITHUB_KEYS), TEXTS, EDGE, EDGE, TEXTS)
