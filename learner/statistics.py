@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special  # not `stats`, which takes as long to import as all else of a service
 
 Name = TypeVar("Name")
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Estimate(Struct, frozen=True):
         """Below the truth but for one-sided chance `alpha`; -inf where there is one group."""
         if self.groups < 2:
             return -math.inf
-        return self.value - float(stats.t.ppf(1 - alpha, self.groups - 1)) * self.error
+        return self.value - float(special.stdtrit(self.groups - 1, 1 - alpha)) * self.error
 
     def p_below_zero(self) -> float:
         """The chance of a value so low where the truth is no loss: small where a loss is proved."""
@@ -40,7 +40,7 @@ class Estimate(Struct, frozen=True):
             return 1.0
         if self.error == 0:
             return 0.0 if self.value < 0 else 1.0
-        return float(stats.t.cdf(self.value / self.error, self.groups - 1))
+        return float(special.stdtr(self.groups - 1, self.value / self.error))
 
 
 def estimate_mean(values: Sequence[float], groups: Sequence[str]) -> Estimate:
@@ -71,13 +71,15 @@ def p_more_lost(won: int, lost: int) -> float:
 
     McNemar's test, exact and one-sided (Fagerland, Lydersen and Laake 2013).
     """
-    return float(stats.binomtest(lost, won + lost, 0.5, alternative="greater").pvalue) if won + lost else 1.0
+    return float(special.bdtrc(lost - 1, won + lost, 0.5)) if lost else 1.0
 
 
 def share_interval(hits: int, trials: int) -> tuple[float, float]:
     """The exact 95 % interval of a share (Clopper and Pearson 1934)."""
-    found = stats.binomtest(hits, trials).proportion_ci(0.95, "exact")
-    return float(found.low), float(found.high)
+    missed = trials - hits
+    low = float(special.betaincinv(hits, missed + 1, 0.025)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, missed, 0.975)) if missed else 1.0
+    return low, high
 
 
 def spend(found: Sequence[bool], error: float) -> float:

@@ -20,6 +20,7 @@ LIGHT = {
     "learner.gate": HEAVY,
     "learner.canary": HEAVY,
     "service.config": HEAVY,
+    "service.app": ("torch", "transformers", "scipy.stats"),  # each restart waits for it
     "service.cli": (*HEAVY, "litestar", "scipy", "transformers"),  # people wait for it at each command
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from msgspec import Struct
-from scipy import stats
+from scipy import special
 
 from learner.config import TrustSettings
 from learner.curate.content import Cluster, alike, content
@@ -196,6 +196,6 @@ def _bursts(times: Sequence[float], rate: float, chance: float) -> list[tuple[fl
     for votes in BURST_VOTES:
         for at in range(len(times) - votes + 1):
             first, last = times[at], times[at + votes - 1]
-            if stats.poisson.sf(votes - 2, rate * max(last - first, LEAST_TIME_S)) < chance:
+            if special.pdtrc(votes - 2, rate * max(last - first, LEAST_TIME_S)) < chance:
                 found.append((first, last))
     return found

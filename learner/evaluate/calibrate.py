@@ -12,7 +12,6 @@ from functools import partial
 
 import msgspec
 from msgspec import Struct
-from scipy import stats
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context
@@ -63,6 +62,8 @@ async def calibrate(context: Context, limit: int) -> Calibration:
 
 def lower_bound(agreed: int, pairs: int) -> float:
     """Wilson's (1927), one-sided; 0 of no pairs."""
+    from scipy import stats  # slow to import, and calibration is rare
+
     if not pairs:
         return 0.0
     return float(stats.binomtest(agreed, pairs, alternative="greater").proportion_ci(CONFIDENCE, method="wilson").low)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from learner.adapter import make_zero_adapter
+from learner.evaluate import appraising, scoring
+from learner.jobs import run_job
 from service.bench.tiny_model import make_tiny_model
 from tests.conftest import Service, run_service, wait_ready
 from tests.faults.fans import RANK, teach
@@ -33,6 +37,19 @@ def small_base(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def taught(small_model: Path, small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model's adapter that fans would promote."""
     return teach(tmp_path_factory.mktemp("taught"), small_model, small_base)
+
+
+@pytest.fixture
+def appraises_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held-out votes are asked in this process, which has imported what that takes: a process of its own would do so anew."""
+
+    async def run(module: str, folder: Path, *how: Any) -> None:
+        if module == appraising.__name__:
+            await asyncio.to_thread(appraising.main, folder)
+        else:
+            await run_job(module, folder, *how)
+
+    monkeypatch.setattr(scoring, "run_job", run)
 
 
 @pytest.fixture(scope="module")

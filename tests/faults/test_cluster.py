@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ from service.config import Config
 from tests.conftest import CHECKOUT, ENGINE_START_S, prepare_home, wait_ready
 from tests.databases import fresh_postgresql
 from tests.faults.killable import Killable
-from tests.faults.talkers import question, spare_anchors, thumb
+from tests.faults.talkers import AT_ONCE, question, spare_anchors, thumb
 from tests.suites import make_suites
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ratchet[ray]"')
@@ -108,6 +109,10 @@ class People:
         self._ask("/v1/feedback", vote, self.keys[person])
         self.votes.add(answer["id"])
 
+    def talk_all(self, person: int) -> None:
+        for turn in range(TURNS_EACH):
+            self.talk(person, turn)
+
     def _ask(self, path: str, body: object, key: str | None = None) -> Any:
         deadline = time.monotonic() + LIMIT_S
         while True:
@@ -129,7 +134,7 @@ def talking(people: People, persons: Sequence[int]) -> Iterator[None]:
     def go_on(person: int) -> None:
         turn = 0
         try:
-            while not ended.wait(0.2):
+            while not ended.wait(1.0):
                 people.talk(person, turn)
                 turn += 1
         except BaseException as error:
@@ -231,9 +236,8 @@ def settings_of(database: str, store: str, ray_address: str, suites: Path) -> di
 def live_through(cluster: Cluster) -> None:
     people = People(cluster.services)
     people.join(PEOPLE + BYSTANDERS)
-    for person in range(PEOPLE):
-        for turn in range(TURNS_EACH):
-            people.talk(person, turn)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(people.talk_all, range(PEOPLE)))
     with talking(people, range(PEOPLE, PEOPLE + BYSTANDERS)):
         begun = Client(home=cluster.services[0].home).post("/api/cycles")["id"]
         ended = run_with_deaths(cluster, begun)

@@ -29,6 +29,7 @@ from tests.faults.fans import LIKED, RANK, votes
 from tests.faults.scripted_engine import ScriptedEngine, hang, scripted_engine
 from tests.learner.world import learner, offer
 
+pytestmark = pytest.mark.usefixtures("appraises_here")  # but for `evaluated`, which is made as in a service
 CANDIDATE = "r1-00000001"
 PROBE = [11, 12, 13, 14]
 
@@ -182,7 +183,7 @@ Spoil = Callable[[Stage], Awaitable[Choice]]
 
 
 async def takes_too_long(stage: Stage) -> Choice:
-    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=12)
+    stage.context.settings = msgspec.structs.replace(stage.context.settings, evaluation_time_limit_s=5)
     stage.engine.before_scoring = after_the_proof(hang)
     return await stage.judge()
 
@@ -238,7 +239,7 @@ async def spoil(engine: ScriptedEngine, logprob: float) -> None:
 @pytest.mark.parametrize(
     ("way", "said"),
     [
-        (takes_too_long, "took longer than its limit of 12 s"),
+        (takes_too_long, "took longer than its limit of 5 s"),
         (gives_what_is_no_number, "it could not be evaluated"),
         (gives_more_than_certainty, "plain: live has "),
         (was_of_another_adapter, "expected nearer to the candidate"),

@@ -28,7 +28,7 @@ HERE = "http://127.0.0.1"
 ENDLESS = ("/api/events",)  # an answer that has no end: see tests/service/test_events.py
 SLOW = ("/api/baseline", "/api/suites/run")  # ask the engine some thousand things, whatever the request is
 READY_S, PATIENCE_S = 60, 300
-FEW, MANY = 4, 200  # inputs for each operation, of each kind
+FEW, MANY = 2, 200  # inputs for each operation, of each kind
 Case = schemathesis.Case
 Send = Callable[[Case, str], Any]  # a request with a person's or the operator's key, to its answer
 
