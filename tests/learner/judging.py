@@ -43,6 +43,10 @@ class ScriptedJudge:
         return {"id": "j", "model": self.name, "choices": [{"message": {"role": "assistant", "content": self.opinion(a, b)}}]}
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of callers who are not taken in at once: Linux has those beyond try again after seconds
+
+
 @contextmanager
 def scripted_judge(opinion: Opinion, name: str = MODEL) -> Iterator[ScriptedJudge]:
     judge = ScriptedJudge(opinion, name)
@@ -61,7 +65,7 @@ def scripted_judge(opinion: Opinion, name: str = MODEL) -> Iterator[ScriptedJudg
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     judge.url = f"http://127.0.0.1:{server.server_address[1]}"
