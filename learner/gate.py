@@ -76,6 +76,12 @@ class Comparison(Struct, frozen=True):
     lower_bound: float
 
 
+class VoteComparison(Comparison, frozen=True):
+    """`p_value` is the chance of so high a `delta` where nothing is gained."""
+
+    p_value: float = 1.0
+
+
 class SuiteComparison(Comparison, frozen=True):
     """`won` and `lost` items turned from below one half to above it, and back; `p_worse` is small where a loss is proved."""
 
@@ -99,7 +105,7 @@ class Decision(Struct, frozen=True):
     verdict: Verdict
     reasons: tuple[str, ...]
     suites: dict[str, SuiteComparison]
-    votes: Comparison | None
+    votes: VoteComparison | None
 
 
 class Case(Struct, frozen=True):
@@ -241,7 +247,7 @@ def _words(delta: float, bound: float, margin: float) -> str:
     return f"{delta:+.4f}, bound {bound:+.4f}, margin {margin:.4f}"
 
 
-def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings) -> tuple[Comparison | None, Verdict, str]:
+def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings) -> tuple[VoteComparison | None, Verdict, str]:
     """What the held-out votes say of the candidate, and why."""
     if not all(math.isfinite(vote.gain) for vote in votes):
         return None, Verdict.INCONCLUSIVE, "held-out votes: what one says of the candidate is not a number"
@@ -262,7 +268,7 @@ def judge_votes(votes: Sequence[VoteScore], alpha: float, settings: GateSettings
     return comparison, Verdict.INCONCLUSIVE, f"{told}: may be chance"
 
 
-def _vote_gain(votes: Sequence[VoteScore], alpha: float) -> Comparison:
+def _vote_gain(votes: Sequence[VoteScore], alpha: float) -> VoteComparison:
     gain = estimate_mean([vote.gain for vote in votes], [vote.person_id for vote in votes])
     live = fmean(vote.label > 0 for vote in votes)
-    return Comparison(live, live + gain.value, gain.value, gain.lower_bound(alpha))
+    return VoteComparison(live, live + gain.value, gain.value, gain.lower_bound(alpha), gain.p_above_zero())

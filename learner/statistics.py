@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -19,6 +19,7 @@ from scipy import special  # not `stats`, which takes as long to import as all e
 
 Name = TypeVar("Name")
 Floats = NDArray[np.float64]
+LIKELY = 0.1  # higher, and rows of much the same candidate, judged by ever more of the same votes, find too often
 
 
 class Estimate(Struct, frozen=True):
@@ -33,6 +34,10 @@ class Estimate(Struct, frozen=True):
         if self.groups < 2:
             return -math.inf
         return self.value - float(special.stdtrit(self.groups - 1, 1 - alpha)) * self.error
+
+    def p_above_zero(self) -> float:
+        """The chance of a value so high where the truth is no gain: small where a gain is proved."""
+        return Estimate(-self.value, self.error, self.groups).p_below_zero()
 
     def p_below_zero(self) -> float:
         """The chance of a value so low where the truth is no loss: small where a loss is proved."""
@@ -82,16 +87,24 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def spend(found: Sequence[bool], error: float) -> float:
-    """The one-sided error that the next of a row of tests may have, after tests of which some found something.
+class Tried(NamedTuple):
+    """A test of a row: the chance of what it saw where nothing is to be found, and whether that counted as a find."""
 
-    LORD++ (Ramdas, Yang, Wainwright and Jordan 2017, arXiv 1710.00499), which begins with all of `error`: of what is
-    found, a share of at most `error` is expected to be false, however long the row; and as long as there is nothing to
-    find, so is the chance of finding any. Each find earns what the next tests may spend.
+    p_value: float
+    found: bool
+
+
+def spend(tried: Sequence[Tried], error: float) -> float:
+    """The one-sided error that the next of a row of tests may have, after these.
+
+    SAFFRON (Ramdas, Zrnic, Wainwright and Jordan 2018, arXiv 1802.09098), which begins with all of `error`: of what is found,
+    a share of at most `error` is expected to be false, however long the row; and as long as there is nothing to find, so is
+    the chance of finding any. Each find but the first earns what the next tests may spend. A test that came as near as
+    `LIKELY` costs nothing: few do where nothing is to be found, and what they may spend is less by that from the start.
     """
-    number = len(found) + 1
-    finds = [place for place, was_found in enumerate(found, 1) if was_found]
-    return error * (_share(number) + sum(_share(number - place) for place in finds[1:]))
+    costs = [one.p_value > LIKELY for one in tried]
+    finds = [place for place, one in enumerate(tried, 1) if one.found]
+    return (1 - LIKELY) * error * (_share(1 + sum(costs)) + sum(_share(1 + sum(costs[place:])) for place in finds[1:]))
 
 
 def _share(number: int) -> float:

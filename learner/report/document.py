@@ -8,7 +8,7 @@ from learner.canary import Judgement
 from learner.collect import Collected
 from learner.curate.dataset import Curated
 from learner.evaluate.versions import Move
-from learner.gate import Comparison
+from learner.gate import VoteComparison
 from learner.train.spec import Step
 from learner.transfer import Transfer
 from storage.records import Canary, Cycle
@@ -45,7 +45,7 @@ class Tried(Struct, frozen=True):
     stopped: str  # why training ended before its last step; empty where it did not
     verdict: str | None
     reasons: tuple[str, ...]
-    votes: Comparison | None
+    votes: VoteComparison | None
 
 
 class Curve(Struct, frozen=True):
@@ -126,7 +126,7 @@ class Report(Struct, frozen=True):
     curves: list[Curve]
     tried: list[Tried]
     origin: Origin | None  # of the candidate that was chosen, or else of the first; and so is the rest
-    votes: Comparison | None  # the share of thumbs up of held-out votes, and what it would be with the candidate
+    votes: VoteComparison | None  # the share of thumbs up of held-out votes, and what it would be with the candidate
     moved: list[Moved]
     suites: list[SuiteChange]
     transfer: Transfer  # as it was after this cycle

@@ -28,7 +28,7 @@ from learner.gate import Case, SuiteScores, Verdict, VoteScore, decide, judge_vo
 from learner.selftest.draw import People, draw_suite, draw_votes, estimate_gain, people_of
 from learner.selftest.measured import Measured, Pair
 from learner.selftest.tamper import tamper
-from learner.statistics import share_interval, spend
+from learner.statistics import Tried, share_interval, spend
 
 POWER = 0.8  # with which a gain that counts as detectable is found
 CYCLES = 20  # of a row that has nothing to find
@@ -126,15 +126,17 @@ def run_selftest(
 
 def _run_nulls(source: _Source, chance: Generator, settings: GateSettings, count: _Count) -> bool:
     """A row of cycles with nothing to find; whether anything went live."""
-    found: list[bool] = []
+    tried: list[Tried] = []
     for _ in range(CYCLES):
-        case = Case([], source.votes(chance), spend(found, settings.promote_error))
+        case = Case([], source.votes(chance), spend(tried, settings.promote_error))
         gain, _, _ = judge_votes(case.votes, case.vote_alpha, settings)
         if gain is None or gain.delta > 0:  # otherwise neither rule asks the suites
             case = replace(case, suites=source.suites(chance))
-        found.append(_promotes(case, settings))
-        count.add(case, found[-1])
-    return any(found)
+        promoted = _promotes(case, settings)
+        count.add(case, promoted)
+        if gain is not None:
+            tried.append(Tried(gain.p_value, promoted))
+    return any(one.found for one in tried)
 
 
 def _promotes(case: Case, settings: GateSettings) -> bool:

@@ -12,7 +12,7 @@ from learner.collect import Collected
 from learner.context import Context
 from learner.curate.dataset import Curated
 from learner.evaluate.stage import Evaluated, VotedAnswer
-from learner.gate import Choice, Comparison, SuiteComparison, Verdict
+from learner.gate import Choice, SuiteComparison, Verdict, VoteComparison
 from learner.train.spec import METRICS, Probe, Step
 from learner.train.stage import Candidate, Trained
 from storage import cycles, datasets
@@ -21,7 +21,7 @@ from storage.suites import ensure_suite
 from tests.learner.world import Talker, make_live
 
 FACTS = SuiteRecord("5" * 64, "facts", 1, "choice", 10, 0.02, False, 1.0)
-GAINED = Comparison(0.1, 0.4, 0.3, 0.05)
+GAINED = VoteComparison(0.1, 0.4, 0.3, 0.05)
 
 
 def answers(person: Talker) -> list[str]:

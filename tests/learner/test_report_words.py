@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from learner.canary import Fault, Step
 from learner.evaluate.stage import Evaluated, VotedAnswer
-from learner.gate import Choice, Comparison, SuiteComparison, Verdict
+from learner.gate import Choice, SuiteComparison, Verdict, VoteComparison
 from learner.report.document import CanaryPath, SuiteChange
 from learner.report.language import FOLDER, LANGUAGES, Words, words_in
 from learner.report.words import explain
@@ -21,7 +21,7 @@ from storage.records import Canary, CanaryState, Cycle, CycleState, Reason, Stag
 NAME, ENGLISH, RUSSIAN = "r7-00000001", words_in("en"), words_in("ru")
 VOTES = [VotedAnswer(f"v{n}", f"p{n % 3}", 1 if n % 2 else -1, {}, "base") for n in range(12)]
 EVALUATED = Evaluated([NAME], "base", {"facts": "f"}, VOTES, 1.0, 0.0125, [NAME])
-BETTER, WORSE = Comparison(0.1, 0.4, 0.3, 0.05), Comparison(0.4, 0.1, -0.3, -0.5)
+BETTER, WORSE = VoteComparison(0.1, 0.4, 0.3, 0.05), VoteComparison(0.4, 0.1, -0.3, -0.5)
 HELD = SuiteChange("facts", "f", 0.02, False, 0.6, 0.59, -0.01, -0.015)
 LOST = SuiteChange("manners", "m", 0.02, False, 0.6, 0.5, -0.1, -0.13)
 ASIDE = SuiteChange("russian", "r", 0.02, False, 0.6, 0.5, -0.1, -0.13, advisory=True)
@@ -32,7 +32,7 @@ def cycle(state: CycleState, *reasons: str) -> Cycle:
     return Cycle(7, "operator", "mixed", state, 1.0, 2.0, NAME, reasons)
 
 
-def choice(verdict: Verdict, votes: Comparison | None, *reasons: str) -> Choice:
+def choice(verdict: Verdict, votes: VoteComparison | None, *reasons: str) -> Choice:
     return Choice(verdict, reasons, COMPARED, votes, NAME, {})
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
-from learner.statistics import Estimate, estimate_mean, p_more_lost, reject_holm, spend
+from learner.statistics import LIKELY, Estimate, Tried, estimate_mean, p_more_lost, reject_holm, spend
 
 numbers = st.floats(-100, 100, allow_nan=False)
 
@@ -93,15 +93,39 @@ def test_mcnemar_is_exact() -> None:
     assert p_more_lost(won=5, lost=5) > 0.5
 
 
+NOTHING, NEARLY, FIND = Tried(0.6, False), Tried(0.04, False), Tried(0.001, True)
+
+
 def test_a_row_that_finds_nothing_spends_no_more_than_it_has() -> None:
-    spent = [spend([False] * number, 0.05) for number in range(2000)]
-    assert spent == sorted(spent, reverse=True) and 0.049 < sum(spent) < 0.05
+    spent = [spend([NOTHING] * number, 0.05) for number in range(2000)]
+    assert spent == sorted(spent, reverse=True) and 0.049 < sum(spent) / (1 - LIKELY) < 0.05
 
 
 def test_what_is_found_earns_what_comes_after_it() -> None:
-    after_nothing = spend([False, False, False], 0.05)
-    assert spend([True, False, False], 0.05) == after_nothing  # the first find was paid for in advance
-    assert spend([True, False, True], 0.05) > 3 * after_nothing
+    after_nothing = spend([NOTHING, NOTHING], 0.05)
+    assert spend([FIND, NOTHING, NOTHING], 0.05) == after_nothing  # the first find was paid for in advance
+    assert spend([FIND, NOTHING, NOTHING, FIND], 0.05) > 3 * after_nothing
+
+
+def test_what_is_likely_costs_nothing() -> None:
+    assert spend([NEARLY] * 5, 0.05) == spend([], 0.05)
+    assert spend([NOTHING, NEARLY, NEARLY], 0.05) == spend([NOTHING], 0.05)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.8, 1.0])
+def test_much_the_same_candidate_judged_by_ever_more_of_the_same_votes_is_found_no_more_often(alike: float) -> None:
+    """Rows of twenty looks at a sum that grows, from twice the votes of a cycle on, as cycles after each other have it."""
+    chance, rows, found = np.random.default_rng(5), 4000, 0
+    for _ in range(rows):
+        total, tried = chance.normal() * 2**0.5, list[Tried]()
+        for votes in range(2, 22):
+            total += chance.normal() * (votes > 2)
+            p_value = float(special.ndtr(-(alike * total / votes**0.5 + (1 - alike**2) ** 0.5 * chance.normal())))
+            tried.append(Tried(p_value, p_value < spend(tried, 0.05)))
+            if tried[-1].found:
+                found += 1
+                break
+    assert found / rows < 0.06
 
 
 @pytest.mark.parametrize("share_of_nulls", [1.0, 0.5])
@@ -109,11 +133,12 @@ def test_of_what_is_found_the_promised_share_is_false(share_of_nulls: float) -> 
     """Rows of twenty tests, some of something: the mean share of false finds, which is the chance of any where all is null."""
     chance, shares = np.random.default_rng(2), []
     for _ in range(2000):
-        found: list[bool] = []
+        tried: list[Tried] = []
         false = 0
         for _ in range(20):
             is_null = chance.random() < share_of_nulls
-            found.append(bool(stats.norm.sf(chance.normal(0 if is_null else 3)) < spend(found, 0.05)))
-            false += is_null and found[-1]
-        shares.append(false / max(sum(found), 1))
+            p_value = float(special.ndtr(-chance.normal(0 if is_null else 3)))
+            tried.append(Tried(p_value, p_value < spend(tried, 0.05)))
+            false += is_null and tried[-1].found
+        shares.append(false / max(sum(one.found for one in tried), 1))
     assert float(np.mean(shares)) < 0.06
