@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from scipy import special  # not `stats`, which takes as long to import as all else of a service
+from scipy import special  # not `stats`: every start of a service would wait for its import
 
 Name = TypeVar("Name")
 Floats = NDArray[np.float64]
@@ -85,6 +85,15 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
     low = float(special.betaincinv(hits, missed + 1, 0.025)) if hits else 0.0
     high = float(special.betaincinv(hits + 1, missed, 0.975)) if missed else 1.0
     return low, high
+
+
+def share_bound(hits: int, trials: int, confidence: float) -> float:
+    """The one-sided lower bound of a share (Wilson 1927); 0 of no trials."""
+    if not trials:
+        return 0.0
+    share, z = hits / trials, float(special.ndtri(confidence))
+    error = z * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    return max(0.0, (share + z**2 / (2 * trials) - error) / (1 + z**2 / trials))
 
 
 class Tried(NamedTuple):

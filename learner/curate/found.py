@@ -21,11 +21,16 @@ LOGIN = "login"
 PASSWORD = "password"
 KEY = "secret key"
 PRIVATE_KEY = "private key"
+PERSON = "personal name"
+PLACE = "place name"
+PASSPORT = "passport number"
+DRIVING_LICENCE = "driving licence number"
+MEDICAL_LICENCE = "medical licence number"
 
 # From what matters most: where finds overlap, the first of these names them.
 KINDS = (PRIVATE_KEY, LOGIN, WALLET, IBAN, KEY, PASSWORD, EMAIL, CARD, SSN, NATIONAL_ID, MAC, IP, PHONE, BIRTH, STREET)
-NAMES = ("personal name", "place name", "passport number", "driving licence number", "medical licence number")  # by Presidio
-TAG = re.compile(f"<(?:{'|'.join((*KINDS, *NAMES))})>")  # stands for what was found; "<ann@example.com>" is none
+OF_PRESIDIO = (PERSON, PLACE, PASSPORT, DRIVING_LICENCE, MEDICAL_LICENCE)  # what no pattern finds
+TAG = re.compile(f"<(?:{'|'.join((*KINDS, *OF_PRESIDIO))})>")  # stands for what was found; "<ann@example.com>" is none
 PLURALS = {BIRTH: "dates of birth"}
 
 

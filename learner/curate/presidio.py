@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
-from learner.curate.found import NAMES, Found
+from learner.curate.found import DRIVING_LICENCE, MEDICAL_LICENCE, PASSPORT, PERSON, PLACE, Found
 from learner.curate.pii import Redacted, find, redact, separate
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 LANGUAGE = "en"
 MODELS = ("en_core_web_lg", "en_core_web_md", "en_core_web_sm")  # of spaCy; the first that is installed
-KINDS = dict(zip(("PERSON", "LOCATION", "US_PASSPORT", "US_DRIVER_LICENSE", "MEDICAL_LICENSE"), NAMES, strict=True))
+KINDS = {
+    "PERSON": PERSON,
+    "LOCATION": PLACE,
+    "US_PASSPORT": PASSPORT,
+    "US_DRIVER_LICENSE": DRIVING_LICENCE,
+    "MEDICAL_LICENSE": MEDICAL_LICENCE,
+}
 MIN_SCORE = 0.5  # of Presidio's own confidence: bare digits that could be a passport's have less
 
 

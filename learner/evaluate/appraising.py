@@ -89,8 +89,9 @@ def go_along(policy: Policy, rows: Sequence[Row]) -> list[Along]:
     with policy.reference():
         live_TV = logits_as_drawn(policy, rows, "mean")[0].float().log_softmax(dim=1)
     move_TV = (candidate_TV - live_TV).clamp(-MAX_MOVE_NATS, MAX_MOVE_NATS)
-    mean_T = (live_TV.exp() * move_TV).sum(dim=1)
-    spread_T = (live_TV.exp() * (move_TV - mean_T[:, None]).square()).sum(dim=1)
+    chance_TV = live_TV.exp()
+    mean_T = (chance_TV * move_TV).sum(dim=1)
+    spread_T = (chance_TV * (move_TV - mean_T[:, None]).square()).sum(dim=1)
     move_T, candidate_T, live_T = (of_TV.gather(1, tokens_T[:, None])[:, 0] for of_TV in (move_TV, candidate_TV, live_TV))
     lengths = [len(row.answer_ids) for row in rows]
     each = [value_T.cpu().double().split(lengths) for value_T in (move_T - mean_T, spread_T, candidate_T, live_T)]

@@ -24,6 +24,7 @@ from learner.evaluate.judge import BETTER, TIE, Judge, JudgeError, host
 from learner.evaluate.judged import Calibration, keep_calibration
 from learner.evaluate.suite import Turn
 from learner.rows import Split
+from learner.statistics import share_bound
 from storage import documents, feedback
 from storage.records import Document, DocumentKind, Evidence, Message
 
@@ -55,18 +56,9 @@ async def calibrate(context: Context, limit: int) -> Calibration:
         scores = await gather_limited(context.settings.evaluation_concurrency, asked)
     ties, agreed = scores.count(TIE), scores.count(BETTER)
     told = len(scores) - ties
-    found = Calibration(settings.model, host(settings), told, agreed, ties, lower_bound(agreed, told), context.clock())
+    found = Calibration(settings.model, host(settings), told, agreed, ties, share_bound(agreed, told, CONFIDENCE), context.clock())
     keep_calibration(context.home, found)
     return found
-
-
-def lower_bound(agreed: int, pairs: int) -> float:
-    """Wilson's (1927), one-sided; 0 of no pairs."""
-    from scipy import stats  # slow to import, and calibration is rare
-
-    if not pairs:
-        return 0.0
-    return float(stats.binomtest(agreed, pairs, alternative="greater").proportion_ci(CONFIDENCE, method="wilson").low)
 
 
 async def preferences(context: Context, limit: int) -> list[Preferred]:

@@ -16,12 +16,13 @@ from learner.config import JudgeSettings
 from learner.context import Context
 from learner.curate.split import split_of
 from learner.engine import AnswerMessage, Choice, Completion
-from learner.evaluate.calibrate import MOST_OF_A_PERSON, calibrate, lower_bound
+from learner.evaluate.calibrate import CONFIDENCE, MOST_OF_A_PERSON, calibrate
 from learner.evaluate.judge import BETTER, TIE, WORSE, Judge, JudgeError
 from learner.evaluate.judged import CALIBRATION, Calibration, keep_calibration, read_calibration, standing, weigh_judged
 from learner.evaluate.score import score_suite
 from learner.evaluate.suite import OWN, Header, Item, Suite, SuiteError, Turn, add_suite
 from learner.rows import Split
+from learner.statistics import share_bound
 from storage.conversations import insert_conversation, insert_messages
 from storage.documents import insert_documents
 from storage.feedback import insert_feedback
@@ -284,6 +285,6 @@ def test_without_a_judge_or_preferences_there_is_nothing_to_calibrate(tmp_path: 
 
 
 def test_the_bound_is_wilsons() -> None:
-    assert lower_bound(0, 0) == 0 and lower_bound(0, 50) == pytest.approx(0)
-    assert lower_bound(50, 50) == pytest.approx(50 / (50 + 1.6448536**2))  # z² / (n + z²) below one
-    assert lower_bound(39, 50) < 0.7 < lower_bound(41, 50)
+    assert share_bound(0, 0, CONFIDENCE) == 0 and share_bound(0, 50, CONFIDENCE) == pytest.approx(0)
+    assert share_bound(50, 50, CONFIDENCE) == pytest.approx(50 / (50 + 1.6448536**2))  # z² / (n + z²) below one
+    assert share_bound(39, 50, CONFIDENCE) < 0.7 < share_bound(41, 50, CONFIDENCE)
