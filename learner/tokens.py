@@ -7,9 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 
 class Tokens:
-    """The tokenizer of a model folder; loaded on first use, since loading takes a second."""
+    """The tokenizer of a model folder; loaded on first use, since loading takes a second or more."""
 
     def __init__(self, model_dir: Path) -> None:
         self._model_dir = model_dir
@@ -33,6 +36,30 @@ class Tokens:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
+        return load_tokenizer(self._model_dir)
 
-        return AutoTokenizer.from_pretrained(self._model_dir)
+
+def load_tokenizer(model_dir: Path) -> Any:
+    """The tokenizer that `AutoTokenizer` finds in the folder, as vLLM does.
+
+    Of a Llama whose `tokenizer.json` says all, as the built-in model and those made here are, it is known which that is, and
+    asked for by name: `AutoTokenizer` would import PyTorch and all models there are first, which takes five times as long.
+    """
+    try:
+        family = msgspec.json.decode((model_dir / "config.json").read_bytes(), type=_Family)
+        kind = msgspec.json.decode((model_dir / "tokenizer_config.json").read_bytes(), type=_Kind)
+    except OSError:
+        family, kind = _Family(), _Kind()
+    if (family.model_type, kind.tokenizer_class) == ("llama", "TokenizersBackend"):
+        from transformers import TokenizersBackend as Tokenizer
+    else:
+        from transformers import AutoTokenizer as Tokenizer
+    return Tokenizer.from_pretrained(model_dir)
+
+
+class _Family(Struct, frozen=True):
+    model_type: str = ""
+
+
+class _Kind(Struct, frozen=True):
+    tokenizer_class: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -134,7 +135,12 @@ def load_policy(path: str | Path | None = None) -> Policy:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{file} cannot be read ({error}): expected a policy in TOML") from error
+    return _compile(file.name, text)
+
+
+@lru_cache(maxsize=4)  # each cycle asks for the policy anew, and compiling one takes a quarter of a second
+def _compile(name: str, text: str) -> Policy:
     rules, faults = check_rules(text)
     if faults:
-        raise PolicyError("\n".join(f"{file.name}:{fault.line}: {fault.message}" for fault in faults))
+        raise PolicyError("\n".join(f"{name}:{fault.line}: {fault.message}" for fault in faults))
     return Policy(rules)

@@ -40,9 +40,10 @@ from learner.pretrain.spec import (
     Request,
     Result,
 )
-from learner.pretrain.tokenizer import end_of_text, load_tokenizer, train_tokenizer
+from learner.pretrain.tokenizer import end_of_text, train_tokenizer
 from learner.pretrain.windows import make_windows, read_texts
 from learner.rows import Row, Split
+from learner.tokens import load_tokenizer
 from learner.train.cpt import NextTokens, perplexity, predicted
 from learner.train.loop import fit
 from learner.train.spec import CHECKPOINTS, Diverged, Outcome, Step, Work

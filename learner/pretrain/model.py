@@ -22,7 +22,8 @@ from transformers import (
 from learner.adapter import AdapterError, expected_shapes
 from learner.machine import Precision, resolve
 from learner.pretrain.spec import PretrainError, Scratch
-from learner.pretrain.tokenizer import end_of_text, load_tokenizer
+from learner.pretrain.tokenizer import end_of_text
+from learner.tokens import load_tokenizer
 from learner.train.pack import Text
 
 SERVED = torch.bfloat16  # what new models are written in

@@ -6,7 +6,6 @@ Its chat template is ChatML: `<|im_start|>`, who speaks, what they say, `<|im_en
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -42,13 +41,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, positions: int) -> Pr
     )
     made.chat_template = TEMPLATE
     return made
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)  # type: ignore[no-any-return]
 
 
 def end_of_text(tokenizer: PreTrainedTokenizerBase) -> int:
