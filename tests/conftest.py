@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,9 @@ from msgspec.structs import replace
 
 from learner.adapter import make_zero_adapter
 from learner.model import BUILTIN, ensure_model
+from service import app
 from service.app import Parts, create_app
+from service.assets import load_assets
 from service.config import Config, models_dir
 from service.home_key import operator_key
 from service.listen import listen
@@ -59,14 +62,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before what reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two halves that run side by side: what needs the engine on one worker, as it is one, and all else by files."""
+    """What shares the engine runs on one worker; all else by files, those first that start an engine of their own."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine(item) else item.nodeid.partition("::")[0]))
-    items.sort(key=needs_engine, reverse=True)  # the longer half begins at once
+        item.add_marker(pytest.mark.xdist_group("engine" if shares_engine(item) else item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: (shares_engine(item), item.get_closest_marker("engine") is not None), reverse=True)
 
 
-def needs_engine(item: pytest.Item) -> bool:
-    return item.get_closest_marker("engine") is not None or "engine_url" in getattr(item, "fixturenames", ())
+def shares_engine(item: pytest.Item) -> bool:
+    return "engine_url" in getattr(item, "fixturenames", ())
 
 
 class Service:
@@ -110,6 +113,14 @@ class Service:
 
 async def _await(work: Awaitable[T]) -> T:
     return await work
+
+
+@pytest.fixture(scope="session", autouse=True)
+def assets() -> Iterator[None]:
+    """A run has hundreds of services, and compressing their pages' files takes a tenth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "load_assets", cache(load_assets))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -229,8 +240,13 @@ def storage_url() -> str | None:
 
 @pytest.fixture
 def config(engine_url: str, storage_url: str | None) -> Config:
-    """A service's settings for tests: the shared engine, answers that end soon, no cycle by itself, a clock that can be moved."""
-    config = msgspec.toml.decode(
+    config = config_of(engine_url)
+    return replace(config, storage=replace(config.storage, url=storage_url))
+
+
+def config_of(engine_url: str) -> Config:
+    """A service's settings for tests: an engine, answers that end soon, no cycle by itself, a clock that can be moved."""
+    return msgspec.toml.decode(
         f"""
         clock = "injected"
         [server]
@@ -248,7 +264,6 @@ def config(engine_url: str, storage_url: str | None) -> Config:
         """,
         type=Config,
     )
-    return replace(config, storage=replace(config.storage, url=storage_url))
 
 
 @pytest.fixture

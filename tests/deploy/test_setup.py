@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,29 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, subprocess.CompletedProcess[str]]:
+    """A checkout whose .venv was half made when it was set up, and what that said."""
+    checkout = Checkout(tmp_path_factory.mktemp("mended"))
+    subprocess.run([BASE_PYTHON, "-m", "venv", "--without-pip", checkout.root / ".venv"], check=True)
+    return checkout, checkout.run("up", "--setup-only")
+
+
+@pytest.fixture
+def again(mended: tuple[Checkout, object]) -> Iterator[Checkout]:
+    """A checkout whose .venv is there, and that has to be set up again: that is quicker than the first time."""
+    used, _ = mended
+    folders, kept = (used.root / "deploy", used.wheels, used.bin), used.root.with_name("kept")
+    for folder in folders:
+        shutil.copytree(folder, kept / folder.name)
+    (used.root / ".venv/setup.stamp").unlink(missing_ok=True)
+    yield used
+    for folder in folders:
+        shutil.rmtree(folder)
+        (kept / folder.name).rename(folder)
+    kept.rmdir()
+
+
 def test_python_too_old(checkout: Checkout) -> None:
     for name in ("python3.13", "python3.12", "python3.11"):  # shims without a Python behind them
         checkout.fake(name, "echo command not found >&2; exit 127")
@@ -163,29 +187,32 @@ def test_too_little_disk(checkout: Checkout) -> None:
     assert message == f"Ratchet needs 7 GB free in {checkout.root} for its first install; 3.2 GB are. Make room, then run it again."
 
 
-def test_no_network(checkout: Checkout) -> None:
-    message = checkout.error(PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="1", PIP_FIND_LINKS="")
+def test_no_network(again: Checkout) -> None:
+    again.lock("pip.lock", wheel(again.wheels, "pip", {}))
+    message = again.error(PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="1", PIP_FIND_LINKS="")
     assert message == (
         "pip cannot reach its package index while installing pip: "
         "check the connection, then run it again: what is already installed is kept."
     )
 
 
-def test_torch_from_its_own_index_only_if_needed(checkout: Checkout, installed: Checkout) -> None:
+def test_torch_from_its_own_index_only_if_needed(again: Checkout, installed: Checkout) -> None:
     assert "download.pytorch.org" not in (installed.root / ".venv/setup.log").read_text()
-    (checkout.wheels / "tinytorch-1.0-py3-none-any.whl").unlink()
-    message = checkout.error()
-    assert "No matching distribution found for tinytorch==1.0" in message
-    assert message.endswith(f"The whole log: {checkout.root}/.venv/setup.log")
-    assert "download.pytorch.org/whl/cpu" in (checkout.root / ".venv/setup.log").read_text()
+    newer = wheel(again.wheels, "newtorch", {})
+    again.lock("torch.lock", newer)
+    newer.unlink()
+    message = again.error()
+    assert "No matching distribution found for newtorch==1.0" in message
+    assert message.endswith(f"The whole log: {again.root}/.venv/setup.log")
+    assert "download.pytorch.org/whl/cpu" in (again.root / ".venv/setup.log").read_text()
 
 
-def test_damaged_download(checkout: Checkout) -> None:
-    good = checkout.wheels / "tinydep-1.0-py3-none-any.whl"
-    checkout.lock("requirements.lock", good, "0" * 64)
-    assert checkout.error() == "The download of tinydep==1.0 is damaged: its hash is not the one in deploy/. Run it again."
-    checkout.lock("requirements.lock", good)
-    assert checkout.run("up", "--setup-only").returncode == 0
+def test_damaged_download(again: Checkout) -> None:
+    good = wheel(again.wheels, "damaged", {})
+    again.lock("requirements.lock", good, "0" * 64)
+    assert again.error() == "The download of damaged==1.0 is damaged: its hash is not the one in deploy/. Run it again."
+    again.lock("requirements.lock", good)
+    assert again.run("up", "--setup-only").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -206,7 +233,7 @@ def test_libraries_of_the_pages_that_do_not_come(installed: Checkout, said: str,
     stamp.rename(installed.root / ".venv/setup.stamp")
 
 
-def test_without_npm_it_comes_with_a_package(checkout: Checkout, tmp_path: Path) -> None:
+def test_without_npm_it_comes_with_a_package(again: Checkout, tmp_path: Path) -> None:
     everything = tmp_path / "everything"
     everything.mkdir()
     for folder in reversed(os.environ["PATH"].split(":")):
@@ -214,10 +241,10 @@ def test_without_npm_it_comes_with_a_package(checkout: Checkout, tmp_path: Path)
             if program.name not in ("node", "npm"):
                 (everything / program.name).unlink(missing_ok=True)
                 (everything / program.name).symlink_to(program)
-    (checkout.bin / "npm").unlink()
-    done = checkout.run("up", "--setup-only", PATH=f"{checkout.bin}:{everything}")
+    (again.bin / "npm").unlink()
+    done = again.run("up", "--setup-only", PATH=f"{again.bin}:{everything}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "npm of a package" in (checkout.root / ".venv/setup.log").read_text()
+    assert "npm of a package" in (again.root / ".venv/setup.log").read_text()
 
 
 def test_second_run_installs_and_changes_nothing(installed: Checkout) -> None:
@@ -264,26 +291,21 @@ def test_changed_lock_installs_again(installed: Checkout) -> None:
     assert list(installed.root.glob(".venv/lib/*/site-packages/tinynew.py"))
 
 
-def test_interrupted_install_is_repaired(checkout: Checkout) -> None:
+def test_interrupted_install_is_repaired(again: Checkout) -> None:
     """Killed while pip was copying a package whose metadata was there already."""
-    tinydep = checkout.wheels / "tinydep-1.0-py3-none-any.whl"
-    tinydep.rename(checkout.wheels / "away")
-    checkout.error()  # torch is installed, nothing else
-    (checkout.wheels / "away").rename(tinydep)
-    site = next(checkout.root.glob(".venv/lib/*/site-packages"))
+    site = next(again.root.glob(".venv/lib/*/site-packages"))
     (site / "tinytorch.py").write_text("")
     (site / "tinytorch-1.0.dist-info/INSTALLER").unlink()
     (site / "~inydep").mkdir()
-    done = checkout.run("up", "--setup-only")
+    done = again.run("up", "--setup-only")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Making .venv" not in done.stdout
     assert (site / "tinytorch.py").read_text() == "weights = 1\n"
     assert not (site / "~inydep").exists()
 
 
-def test_half_made_venv_is_made_anew(checkout: Checkout) -> None:
-    subprocess.run([BASE_PYTHON, "-m", "venv", "--without-pip", checkout.root / ".venv"], check=True)
-    done = checkout.run("up", "--setup-only")
+def test_half_made_venv_is_made_anew(mended: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
+    _, done = mended
     assert (done.returncode, done.stderr) == (0, "")
     assert "Making .venv" in done.stdout
 
@@ -305,9 +327,9 @@ def test_interrupt_is_one_line(checkout: Checkout) -> None:
     assert up.returncode == 1
 
 
-def test_concurrent_runs_wait_for_each_other(checkout: Checkout) -> None:
+def test_concurrent_runs_wait_for_each_other(again: Checkout) -> None:
     runs = [
-        subprocess.Popen([checkout.root / "deploy/up", "--setup-only"], env=checkout.env, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([again.root / "deploy/up", "--setup-only"], env=again.env, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     outputs = [run.communicate(timeout=60)[0] for run in runs]

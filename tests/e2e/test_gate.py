@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from learner.evaluate.suite import Suite, freeze, load_suites, write_suite
 from learner.gate import Choice, Verdict, choose
 from learner.rows import Row, RowKind, Split, write_rows
 from learner.train.spec import Probe
-from tests.conftest import Service
+from tests.conftest import Service, config_of, prepare_home, run_service
 from tests.learner.world import offer
 
 RANK, ITEMS, PEOPLE = 16, 10, 4
@@ -27,17 +28,25 @@ SLIGHT, STRONG = 1e-3, 0.3  # of noise, in the two factors of every layer
 pytestmark = pytest.mark.engine
 
 
-@pytest.fixture
-def context(service: Service, tmp_path: Path) -> Context:
+@pytest.fixture(scope="module")
+def service(engine_url: str, base_adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all candidates: base is scored once."""
+    home = tmp_path_factory.mktemp("home")
+    prepare_home(home, base_adapter)
+    with run_service(home, config_of(engine_url)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def context(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Context:
     """The service's own, judging by a few items of some of its suites, whatever the votes say."""
-    suites = [suite for suite in load_suites() if suite.name in JUDGES]
-    (tmp_path / "suites").mkdir()
+    suites, folder = [suite for suite in load_suites() if suite.name in JUDGES], tmp_path_factory.mktemp("suites")
     for suite in suites:
-        write_suite(tmp_path / "suites" / suite.name, suite.header, suite.items[:ITEMS])
-    freeze(tmp_path / "suites")
+        write_suite(folder / suite.name, suite.header, suite.items[:ITEMS])
+    freeze(folder)
     context = service.parts.context
     gate = replace(context.settings.gate, always_score_suites=True, min_heldout_votes=8)
-    context.settings = replace(context.settings, gate=gate, suites=str(tmp_path / "suites"))
+    context.settings = replace(context.settings, gate=gate, suites=str(folder))
     write_rows(service.home / "rows.jsonl", votes(context, next(suite for suite in suites if suite.name == "knowledge")))
     return context
 

@@ -1,21 +1,24 @@
-"""A service before a scripted engine, shared by a file's tests."""
+"""Engines made for tests, and a service before one of them, shared by a file's tests."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from learner.adapter import make_zero_adapter
 from learner.evaluate import appraising, scoring
 from learner.jobs import run_job
+from learner.runners import spec
 from service.bench.tiny_model import make_tiny_model
 from tests.conftest import Service, run_service, wait_ready
 from tests.faults.fans import RANK, teach
-from tests.faults.scripted_chat import ScriptedChat, answers, config_for, scripted_chat
+from tests.faults.scripted_chat import ScriptedChat, answers, config_for, scripted_chat, served
+from tests.faults.talkers import SMALL, quick_learner
+from tests.suites import make_suites
 
 SILENCE_S = 1.0  # after which the engine of `front` counts as hung
 
@@ -39,17 +42,44 @@ def taught(small_model: Path, small_base: Path, tmp_path_factory: pytest.TempPat
     return teach(tmp_path_factory.mktemp("taught"), small_model, small_base)
 
 
+class Taught(NamedTuple):
+    """An engine, and settings of a service that teaches its model and is quick about it; `base` is what it knows as base."""
+
+    settings: dict[str, Any]
+    base: Path
+
+
+@pytest.fixture(params=["small", pytest.param("built-in", marks=[pytest.mark.engine, pytest.mark.long])])
+def teachable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Taught]:
+    """One of a small model in each run; the real one, of the built-in model, in the long form."""
+    suites = make_suites(tmp_path / "suites")
+    if request.param == "built-in":
+        engine = {"urls": [request.getfixturevalue("engine_url")]}
+        yield Taught({"engine": engine, "learner": quick_learner(suites)}, request.getfixturevalue("base_adapter"))
+        return
+    from tests.faults.tiny_engine import TinyEngine  # only here: it takes seconds
+
+    request.getfixturevalue("computes_here")
+    model_dir, base = request.getfixturevalue("small_model"), request.getfixturevalue("small_base")
+    with served(TinyEngine(model_dir)) as url:
+        yield Taught({"model": str(model_dir), "engine": {"urls": [url]}, "learner": quick_learner(suites, **SMALL)}, base)
+
+
 @pytest.fixture
-def appraises_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held-out votes are asked in this process, which has imported what that takes: a process of its own would do so anew."""
+def computes_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a cycle computes is computed in this process, which has imported what that takes: others would do so anew."""
+    from learner.train import job  # only here: it takes seconds
+
+    mains: dict[str, Callable[[Path], object]] = {appraising.__name__: appraising.main, job.__name__: job.run}
 
     async def run(module: str, folder: Path, *how: Any) -> None:
-        if module == appraising.__name__:
-            await asyncio.to_thread(appraising.main, folder)
+        if module in mains:
+            await asyncio.to_thread(mains[module], folder)
         else:
             await run_job(module, folder, *how)
 
     monkeypatch.setattr(scoring, "run_job", run)
+    monkeypatch.setattr(spec, "run_job", run)
 
 
 @pytest.fixture(scope="module")

@@ -177,12 +177,19 @@ def scripted_chat(loading: bool = False) -> Iterator[ScriptedChat]:
     """An engine until the end of the block."""
     engine = ScriptedChat()
     engine.loading = loading
+    with served(engine) as engine.url:
+        yield engine
+
+
+@contextmanager
+def served(engine: Any) -> Iterator[str]:
+    """The address of an engine made for tests, which is there until the end of the block."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     runner = asyncio.run_coroutine_threadsafe(_serve(engine), loop).result(END_S)
     try:
-        yield engine
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(END_S)
         loop.call_soon_threadsafe(loop.stop)
@@ -203,12 +210,11 @@ def routes_of(engine: Any) -> list[web.RouteDef]:
     ]
 
 
-async def _serve(engine: ScriptedChat) -> web.AppRunner:
-    app = web.Application()
+async def _serve(engine: Any) -> web.AppRunner:
+    app = web.Application(client_max_size=2**24)
     app.add_routes(routes_of(engine))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    engine.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     return runner

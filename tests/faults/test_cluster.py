@@ -37,7 +37,7 @@ from service.config import Config
 from tests.conftest import CHECKOUT, ENGINE_START_S, prepare_home, wait_ready
 from tests.databases import fresh_postgresql
 from tests.faults.killable import Killable
-from tests.faults.talkers import AT_ONCE, question, spare_anchors, thumb
+from tests.faults.talkers import AT_ONCE, SMALL, question, quick_learner, spare_anchors, thumb
 from tests.suites import make_suites
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ratchet[ray]"')
@@ -216,20 +216,13 @@ def cluster(folder: Path, settings: dict[str, Any], command: EngineCommand, prep
         yield Cluster(services, engines, settings["storage"]["url"])
 
 
-def settings_of(database: str, store: str, ray_address: str, suites: Path) -> dict[str, Any]:
-    trusting = {"new_person_wait_s": 0, "claim_people": 1, "crowd_people": 1000, "burst_chance": 0, "votes_per_minute": 1e6}
+def settings_of(database: str, store: str, ray_address: str, learner: dict[str, Any]) -> dict[str, Any]:
+    jobs = {"runner": "ray", "workers": 2, "ray_address": ray_address, "ray_shared": True}
     return {
         "server": {"answers_per_person": 64},
         "engine": {},
         "storage": {"url": database, "artifacts": store, "lease_s": 5.0},
-        "learner": {
-            "suites": str(suites),
-            "schedule": {"enabled": False},
-            "jobs": {"runner": "ray", "workers": 2, "ray_address": ray_address, "ray_shared": True},
-            "curate": {"heldout_share": 0.5, "anchors": 0, "max_near_duplicates": 1000, "trust": trusting},
-            "train": {"learning_rate": 4e-4, "kl_weight": 0.1, "voted_kl_weight": 0.0},
-            "gate": {"promote_error": 0.6, "min_heldout_votes": 8},
-        },
+        "learner": learner | {"jobs": jobs},
     }
 
 
@@ -298,9 +291,8 @@ def test_a_cycle_through_all_of_it_outlives_a_service_and_an_engine(
     postgresql: str, store: str, ray_address: str, small_model: Path, tmp_path: Path
 ) -> None:
     with fresh_postgresql(postgresql) as database:
-        settings = settings_of(database, f"{store}/short", ray_address, make_suites(tmp_path / "suites"))
-        settings["model"] = str(small_model)
-        settings["learner"]["train"] |= {"learning_rate": 5e-3, "passes": 8, "precision": "float32"}
+        learner = quick_learner(make_suites(tmp_path / "suites"), **SMALL)
+        settings = settings_of(database, f"{store}/short", ray_address, learner) | {"model": str(small_model)}
 
         def command(number: int, port: int) -> list[str]:
             return [sys.executable, "-m", "tests.faults.tiny_engine", str(small_model), str(port)]
@@ -317,7 +309,8 @@ def test_a_cycle_through_real_engines_outlives_a_service_and_an_engine(
 ) -> None:
     cores = sorted(os.sched_getaffinity(0))
     with fresh_postgresql(postgresql) as database:
-        settings = settings_of(database, f"{store}/long", ray_address, make_suites(tmp_path / "suites"))
+        learner = quick_learner(make_suites(tmp_path / "suites"), learning_rate=4e-4, passes=2)
+        settings = settings_of(database, f"{store}/long", ray_address, learner)
         settings["engine"] = {"max_model_len": 1024, "kv_cache_bytes": 2**28}
 
         def command(number: int, port: int) -> list[str]:

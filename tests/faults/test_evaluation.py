@@ -29,7 +29,7 @@ from tests.faults.fans import LIKED, RANK, votes
 from tests.faults.scripted_engine import ScriptedEngine, hang, scripted_engine
 from tests.learner.world import learner, offer
 
-pytestmark = pytest.mark.usefixtures("appraises_here")  # but for `evaluated`, which is made as in a service
+pytestmark = pytest.mark.usefixtures("computes_here")  # but for `evaluated`, which is made as in a service
 CANDIDATE = "r1-00000001"
 PROBE = [11, 12, 13, 14]
 

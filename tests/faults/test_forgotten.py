@@ -1,4 +1,7 @@
-"""A person is forgotten over HTTP: the next cycle rebuilds without them, and what learnt from them leaves disk and engine."""
+"""A person is forgotten over HTTP: the next cycle rebuilds without them, and what learnt from them leaves disk and engine.
+
+On the built-in model: `./deploy/test -m long tests/faults/test_forgotten.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
+import msgspec
 
 from service.client import Client
 from service.config import Config
-from tests.conftest import Service, run_service
-from tests.faults.talkers import learns_quickly, settle, spare_anchors
-from tests.suites import make_suites
+from tests.conftest import Service, prepare_home, run_service
+from tests.faults.conftest import Taught
+from tests.faults.talkers import settle, spare_anchors
 
-pytestmark = pytest.mark.engine
-PEOPLE, TURNS_EACH = 16, 3
+PEOPLE, TURNS_EACH = 24, 3
 LIMIT_S = 400
-
-
-@pytest.fixture
-def quick(config: Config, tmp_path: Path) -> Config:
-    return learns_quickly(config, make_suites(tmp_path / "suites"))
 
 
 def run_cycle(client: Client) -> dict[str, Any]:
@@ -47,9 +44,11 @@ def loaded(service: Service) -> set[str]:
     return set(service.call(service.parts.engine.models()))
 
 
-def test_who_is_forgotten_leaves_the_weights_too(home: Path, quick: Config) -> None:
+def test_who_is_forgotten_leaves_the_weights_too(tmp_path: Path, teachable: Taught) -> None:
+    home = tmp_path / "home"
+    prepare_home(home, teachable.base)
     spare_anchors(home)
-    with run_service(home, quick) as service:
+    with run_service(home, msgspec.convert(teachable.settings, Config)) as service:
         client = Client(url=service.url, key=service.key)
         talkers = settle(client, PEOPLE, TURNS_EACH)
         first = run_cycle(client)

@@ -15,7 +15,7 @@ from learner.gate import Choice, Verdict
 from tests.faults.test_evaluation import CANDIDATE, decide, stage
 from tests.learner.judging import MODEL, ScriptedJudge, finds, scripted_judge
 
-pytestmark = pytest.mark.usefixtures("appraises_here")
+pytestmark = pytest.mark.usefixtures("computes_here")
 ITEMS = [Item(f"talk-{n}", f"talk-{n}", "tests", prompt=(Turn("user", f"Talk of {n} things."),)) for n in range(6)]
 GOOD = Calibration(MODEL, "there", pairs=60, agreed=55, ties=2, bound=0.83, created_at_s=1.0)
 

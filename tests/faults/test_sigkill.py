@@ -1,24 +1,28 @@
 """SIGKILL of the service in every stage of a cycle and between every two writes of a release.
 
 One cycle is killed at each place in turn. After each restart the live version answers, and the cycle goes on from what it
-had kept: at the end it is promoted, once.
+had kept: at the end it is promoted, once. On the built-in model:
+
+    ./deploy/test -m long tests/faults/test_sigkill.py
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from service.annotated import annotate
 from service.client import Client, ClientError
+from service.config import Config
 from tests.conftest import prepare_home, wait_ready
+from tests.faults.conftest import Taught
 from tests.faults.killable import LIMIT_S, Killable
 from tests.faults.talkers import settle, spare_anchors
-from tests.suites import make_suites
-
-pytestmark = pytest.mark.engine
 
 STAGES = ("collect", "curate", "train", "evaluate", "gate")
 PLACES = [f"{stage}:worked" for stage in STAGES]
@@ -30,41 +34,15 @@ PLACES += [
     "release:worked",
     "release:kept",
 ]
-PEOPLE, TURNS_EACH = 16, 3
+PEOPLE, TURNS_EACH = 24, 3
 
 
 @pytest.fixture
-def killable(tmp_path: Path, base_adapter: Path, engine_url: str):
+def killable(tmp_path: Path, teachable: Taught) -> Iterator[Killable]:
     home = tmp_path / "home"
-    prepare_home(home, base_adapter)
+    prepare_home(home, teachable.base)
     spare_anchors(home)
-    suites = make_suites(tmp_path / "suites")
-    (home / "ratchet.toml").write_text(
-        f"""
-        [engine]
-        urls = ["{engine_url}"]
-        [learner]
-        suites = "{suites}"
-        [learner.schedule]
-        enabled = false
-        [learner.curate]
-        heldout_share = 0.5
-        anchors = 0
-        [learner.curate.trust]
-        new_person_wait_s = 0
-        claim_people = 1
-        crowd_people = 1000
-        burst_chance = 0
-        [learner.train]
-        passes = 3
-        learning_rate = 1e-3
-        kl_weight = 0.1
-        voted_kl_weight = 0.0
-        [learner.gate]
-        promote_error = 0.6
-        min_heldout_votes = 8
-        """
-    )
+    (home / "ratchet.toml").write_text(annotate(msgspec.convert(teachable.settings, Config)))
     service = Killable(home)
     yield service
     service.stop()

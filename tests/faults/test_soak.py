@@ -1,4 +1,4 @@
-"""A minute and a half of mixed chat, votes, swaps and a killed engine, with a service and an engine of its own.
+"""Most of a minute of mixed chat, votes, swaps and a killed engine, with a service and an engine of its own.
 
 The long form is `ratchet bench soak`: an hour, on the built-in model.
 """

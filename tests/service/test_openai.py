@@ -21,6 +21,11 @@ ESSAY = [{"role": "user", "content": "Write a very long essay about the history 
 
 
 @pytest.fixture
+def storage_url() -> None:
+    """One kind of database is enough: what is claimed here is of the engine and what stands before it."""
+
+
+@pytest.fixture
 def client(service: Service) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{service.url}/v1", api_key="somebody", max_retries=0) as made:
         yield made

@@ -33,6 +33,11 @@ replacement = "a town"
 """
 
 
+@pytest.fixture
+def storage_url() -> None:
+    """One kind of database is enough: what is claimed here is of the engine and what stands before it."""
+
+
 def kept(service: Service, id: str) -> Message:
     found = service.call(service.parts.database.read(lambda connection: conversations.select_message(connection, id)))
     assert found is not None

@@ -48,7 +48,7 @@ class Plan(Struct, frozen=True):
     max_model_len: int = 2048
 
 
-SHORT = Plan(minutes=1.5, talkers=8, answer_tokens=64, swap_every_s=3.0, kill_every_s=50.0, look_every_s=1.0)
+SHORT = Plan(minutes=0.8, talkers=8, answer_tokens=64, swap_every_s=3.0, kill_every_s=20.0, look_every_s=0.5)
 
 
 class SoakFigures(Struct, frozen=True):
