@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from learner.context import Context
@@ -68,6 +68,7 @@ def console_at(service: Service, path: str, **options: object) -> Iterator[Page]
     with page_at(service.url, path, **options) as page:
         page.get_by_test_id("key").fill(service.key)
         page.get_by_test_id("sign-in-send").click()
+        expect(page.get_by_test_id("sign-in")).to_be_hidden()  # or a page that is opened at once finds nobody signed in
         yield page
 
 
