@@ -69,7 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def shares_engine(item: pytest.Item) -> bool:
-    return "engine_url" in getattr(item, "fixturenames", ())
+    """Also where a test asks for it only as it runs; unless it is said to start its own."""
+    marked = item.get_closest_marker("engine")
+    return "engine_url" in getattr(item, "fixturenames", ()) or (marked is not None and not marked.kwargs.get("own"))
 
 
 class Service:

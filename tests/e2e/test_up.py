@@ -65,7 +65,7 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"the service ended without saying {pattern!r}")
 
 
-@pytest.mark.engine
+@pytest.mark.engine(own=True)
 @pytest.mark.browser
 @pytest.mark.timeout(600)
 def test_up_ends_in_a_streamed_answer_and_leaves_nothing_behind(tmp_path: Path, model_dir: Path) -> None:

@@ -14,7 +14,7 @@ from service.bench.soak.people import Kind
 from service.bench.soak.run import SHORT
 from service.cli import main
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.engine(own=True)
 
 
 def test_nothing_acknowledged_is_lost_nothing_hangs_and_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,6 @@ from tests.conftest import Service
 pytestmark = pytest.mark.engine
 
 
-@pytest.fixture
-def storage_url() -> None:
-    """One kind of database is enough: what is claimed here is of the engine and what stands before it."""
-
-
 def test_a_dry_run_tells_and_begins_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
